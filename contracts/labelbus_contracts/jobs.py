@@ -1,0 +1,75 @@
+"""Actions and selections: what a job does, and to which samples."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, StringConstraints
+
+from labelbus_contracts.labels import Score
+from labelbus_contracts.model import Frozen
+
+JobMode = Literal["preview", "apply"]
+OnConflict = Literal["hold", "overwrite"]
+LabelerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+MAX_IDS_PER_MESSAGE = 10_000
+
+
+class Condition(Frozen):
+    """Run a step only for drafts that say so: some box, range or class label matches all that is given."""
+
+    labels: tuple[str, ...] = ()
+    min_score: Score | None = None
+    max_score: Score | None = None
+
+
+class StepSpec(Frozen):
+    """One labeler with its parameters."""
+
+    labeler: LabelerName
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    when: Condition | None = None
+
+
+class MetadataMatch(Frozen):
+    """A metadata key, and its value where only that counts."""
+
+    key: Annotated[str, Field(min_length=1)]
+    value: str | None = None
+
+
+class DataFilter(Frozen):
+    """Which samples of a project an action works on."""
+
+    which: Literal["all", "unlabeled", "enabled"] = "all"
+    category: Literal["all", "training", "testing", "validation", "post-processing"] = "all"
+    with_metadata: MetadataMatch | None = None
+    without_metadata: MetadataMatch | None = None
+    labels: tuple[str, ...] = ()
+    name_contains: str | None = None
+
+
+class ActionSpec(Frozen):
+    """A named recipe: ordered steps, which data, and metadata to set on it afterwards."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    steps: Annotated[tuple[StepSpec, ...], Field(min_length=1)]
+    data: DataFilter = DataFilter()
+    metadata_after: dict[str, str] = Field(default_factory=dict)
+
+
+class Selection(Frozen):
+    """The samples of one job: given ids, or the action's data filter; `sample` takes a random part of it.
+
+    `more_follow` says that `AddSamples` brings further ids.
+    """
+
+    ids: Annotated[tuple[int, ...], Field(max_length=MAX_IDS_PER_MESSAGE)] | None = None
+    more_follow: bool = False
+    sample: Annotated[int, Field(gt=0)] | None = None
+    seed: int = 0
+
+
+class FailureLimit(Frozen):
+    """Pause a job once `count` samples failed and they are at least `share` of those that ended."""
+
+    count: Annotated[int, Field(gt=0)] = 100
+    share: Score = 0.5

@@ -1,0 +1,146 @@
+"""Labels: what is said of a sample. Boxes are in pixels of `imageDimensions`, ranges in sample indexes."""
+
+from collections import Counter
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from labelbus_contracts.model import Frozen
+
+Score = Annotated[float, Field(ge=0, le=1)]
+SampleKind = Literal["image", "audio", "video", "table", "other"]
+LabelingMethod = Literal["single_label", "object_detection", "label_map", "unknown"]
+
+
+class ClassLabel(Frozen):
+    """One label for the whole sample. An empty text means unlabeled in Studio."""
+
+    label: str
+    score: Score | None = None
+    source: str | None = None
+
+
+class BoundingBox(Frozen):
+    """A box in whole pixels: origin top left, `x`, `y` its upper left corner.
+
+    A box that Studio holds may lie outside the image; labelers clip theirs. `source` names the step that
+    made the box (`owl-vit#0`) and is absent for boxes that were there before.
+    """
+
+    label: str
+    x: int
+    y: int
+    width: Annotated[int, Field(ge=0)]
+    height: Annotated[int, Field(ge=0)]
+    score: Score | None = None
+    source: str | None = None
+
+    @property
+    def content(self) -> tuple[str, int, int, int, int]:
+        """Return what Studio stores of a box: label and four integers."""
+        return (self.label, self.x, self.y, self.width, self.height)
+
+
+class TimeRange(Frozen):
+    """A label for the samples `start_index` to `end_index`, both inclusive."""
+
+    start_index: Annotated[int, Field(ge=0)]
+    end_index: Annotated[int, Field(ge=0)]
+    label: str
+    label_map: dict[str, str] | None = None
+    score: Score | None = None
+    source: str | None = None
+
+    @property
+    def content(self) -> tuple[int, int, str, tuple[tuple[str, str], ...]]:
+        """Return what Studio stores of a range."""
+        return (self.start_index, self.end_index, self.label, tuple(sorted((self.label_map or {}).items())))
+
+
+class LabelSet(Frozen):
+    """All that is said of one sample: class label, boxes, ranges, disabled flag and metadata.
+
+    `label_map` is Studio's key-value labels of the whole sample; labelers hand it on untouched.
+    """
+
+    label: ClassLabel | None = None
+    boxes: tuple[BoundingBox, ...] = ()
+    ranges: tuple[TimeRange, ...] = ()
+    label_map: dict[str, str] | None = None
+    disabled: bool = False
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+
+class SampleFacts(Frozen):
+    """What a labeler needs to know of a sample besides its bytes.
+
+    `width` and `height` are in pixels, `frequency_hz` and `values_count` describe time series.
+    """
+
+    filename: str = ""
+    kind: SampleKind = "other"
+    category: str = ""
+    width: int | None = None
+    height: int | None = None
+    frequency_hz: float | None = None
+    values_count: int | None = None
+    content_hash: str | None = None
+    labeling_method: LabelingMethod = "unknown"
+
+
+class Base(Frozen):
+    """The labels as they were read before anything was computed; conflicts are differences from it."""
+
+    sample: SampleFacts
+    labels: LabelSet
+    read_at: AwareDatetime
+
+
+LabelPart = Literal["label", "boxes", "ranges", "label_map", "disabled", "metadata"]
+
+
+def changed_parts(before: LabelSet, after: LabelSet) -> frozenset[LabelPart]:
+    """Return the parts in which two label sets differ by content: order, score and source do not count."""
+    changed: set[LabelPart] = set()
+    if _text(before.label) != _text(after.label):
+        changed.add("label")
+    if Counter(box.content for box in before.boxes) != Counter(box.content for box in after.boxes):
+        changed.add("boxes")
+    if painted(before.ranges) != painted(after.ranges):
+        changed.add("ranges")
+    if (before.label_map or {}) != (after.label_map or {}):
+        changed.add("label_map")
+    if before.disabled != after.disabled:
+        changed.add("disabled")
+    if before.metadata != after.metadata:
+        changed.add("metadata")
+    return frozenset(changed)
+
+
+def same_content(one: LabelSet, other: LabelSet) -> bool:
+    """Tell whether Studio would hold the same for both."""
+    return not changed_parts(one, other)
+
+
+def painted(ranges: tuple[TimeRange, ...]) -> tuple[tuple[int, int, str, tuple[tuple[str, str], ...]], ...]:
+    """Return ranges as Studio paints them: later ones win, neighbours of equal label are merged.
+
+    Answers (start, end inclusive, label, label map) sorted by start, without overlaps.
+    """
+    cuts = sorted({edge for r in ranges for edge in (r.start_index, r.end_index + 1)})
+    result: list[tuple[int, int, str, tuple[tuple[str, str], ...]]] = []
+    for start, stop in pairwise(cuts):
+        top = next((r for r in reversed(ranges) if r.start_index <= start <= r.end_index), None)
+        if top is None:
+            continue
+        _, _, label, label_map = top.content
+        if result and result[-1][1] == start - 1 and result[-1][2:] == (label, label_map):
+            result[-1] = (result[-1][0], stop - 1, label, label_map)
+        else:
+            result.append((start, stop - 1, label, label_map))
+    return tuple(result)
+
+
+def _text(label: ClassLabel | None) -> str:
+    return label.label if label else ""

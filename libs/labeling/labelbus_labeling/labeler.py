@@ -1,0 +1,93 @@
+"""The interface of a labeler: a name, what it works on, its parameters, and `label`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from labelbus_contracts.ids import JobId, ProjectId, SampleId
+from labelbus_contracts.labels import Base, LabelSet
+from labelbus_contracts.v1.events import Usage
+from pydantic import BaseModel, ConfigDict
+
+OperatesOn = Literal["images_object_detection", "images_single_label", "audio", "other"]
+ENTRY_POINTS = "labelbus.labelers"
+
+
+class LabelerParameters(BaseModel):
+    """The base of every labeler's parameters: the one source of options, validation and forms.
+
+    A field's `description` is its help, `title` its name in forms; `json_schema_extra` may carry
+    `{"param": "--official-name", "multiline": true, "show_if": [...]}` for Edge Impulse's form.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Media(Protocol):
+    """The bytes of one sample, fetched when asked for and kept for the other steps."""
+
+    async def image(self) -> bytes:
+        """Return the encoded image. Raises `RetryLater`, `SampleRefused`."""
+
+    async def wav(self, axis: int = 0) -> bytes:
+        """Return one axis of a time series as WAV. Raises `RetryLater`, `SampleRefused`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTask:
+    """One sample to label. `draft` is what the steps so far made; `source` marks the labels of this step."""
+
+    job_id: JobId
+    project_id: ProjectId
+    sample_id: SampleId
+    base: Base
+    draft: LabelSet
+    parameters: LabelerParameters
+    source: str
+    media: Media
+
+
+@dataclass(frozen=True, slots=True)
+class Labeled:
+    """The new draft, and what it took. `notes` are for people: a truncated prompt, a dropped box."""
+
+    draft: LabelSet
+    model: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    notes: tuple[str, ...] = ()
+
+
+class Labeler(Protocol):
+    """Computes drafts. `label` answers each task of a batch with its outcome or the error that it met.
+
+    A batch may mix jobs, projects and parameters.
+    """
+
+    async def open(self) -> None:
+        """Load what labeling needs. Raises `SettingsError`."""
+
+    async def label(self, batch: Sequence[LabelTask]) -> Sequence[Labeled | Exception]:
+        """Answer every task, in order."""
+
+    async def close(self) -> None:
+        """Free what `open` took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What an entry point of the group `labelbus.labelers` returns when called.
+
+    `make` builds the labeler from the environment (a mapping like `os.environ`) and is where heavy
+    imports happen. `capacity` is how many samples one process works on at once; `max_batch` and
+    `max_wait_s` shape the batches that `label` gets.
+    """
+
+    name: str
+    title: str
+    operates_on: frozenset[OperatesOn]
+    parameters: type[LabelerParameters]
+    make: Callable[[Mapping[str, str]], Labeler]
+    capacity: int = 32
+    max_batch: int = 8
+    max_wait_s: float = 0.003
+    timeout_s: float = 120.0

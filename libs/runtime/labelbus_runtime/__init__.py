@@ -1,0 +1,1 @@
+"""Delivery, carriers, retries, dead letters, settings, logs and metrics, once for every service."""
