@@ -1,4 +1,4 @@
-# One recipe for every image. PACKAGE is the member to install, EXTRA its extras:
+# One recipe for every image. EXTRA names the extras of PACKAGE that this image gets besides:
 #   docker build --build-arg PACKAGE=services/detector --build-arg EXTRA=torch -t labelbus-detector .
 FROM python:3.12-slim
 
@@ -15,9 +15,10 @@ COPY libs libs
 COPY services services
 COPY cli cli
 COPY simulator simulator
+# Members are small; what is heavy is an extra, and only the image that names it gets it.
 RUN pip install --constraint constraints.txt \
-      ./contracts ./libs/runtime[kafka] ./libs/studio ./libs/ledger ./libs/labeling \
-      "./${PACKAGE}${EXTRA:+[$EXTRA]}" \
+      ./contracts "./libs/runtime[kafka]" ./libs/studio ./libs/ledger ./libs/labeling \
+      ./services/* ./simulator ./cli "./${PACKAGE}${EXTRA:+[$EXTRA]}" \
  && useradd --create-home --uid 10001 labelbus \
  && install -d -o labelbus /var/lib/labelbus
 USER labelbus
