@@ -1,0 +1,293 @@
+"""What happens to one record, under both carriers: decode, handle, retry, answer, dead-letter.
+
+A record is done when its results, or the dead letter and the answer, are acknowledged. An exception that
+`errors` does not name is a bug of the deployment until another message succeeds; see `Delivery.settle`.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from labelbus_contracts.v1.message import Message
+
+from labelbus_runtime import answers, metrics
+from labelbus_runtime.codec import Record, decode
+from labelbus_runtime.dead_letters import DeadLetter, DeadLetterSink, reason_of, traceback_of
+from labelbus_runtime.errors import InvalidMessage, RetryLater, SampleRefused, Unavailable
+from labelbus_runtime.worker import Worker
+
+log = logging.getLogger(__name__)
+Publish = Callable[[Sequence[Message]], Awaitable[None]]
+TRACEPARENT: Final[ContextVar[str | None]] = ContextVar("traceparent", default=None)
+"""The W3C trace context of the record being handled; what is published meanwhile carries it on."""
+_IN_PLACE_S: Final = 1.0
+_MOST_WAIT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message that failed by a bug. It needs no slot: `Delivery.settle` finishes it beside the others."""
+
+    record: Record
+    message: Message
+    error: BaseException
+    attempts: int
+    successes: int
+    started: float
+
+
+Ending = Literal["done", "undelivered"]
+
+
+class Delivery:
+    """Delivers the records of one worker. `stopped` says why it takes no more; None while it does."""
+
+    def __init__(self, worker: Worker, *, publish: Publish, dead_letters: DeadLetterSink) -> None:
+        self.worker = worker
+        self.stopped: str | None = None
+        self._send = publish
+        self._dead_letters = dead_letters
+        self._successes = 0
+        self._failing: set[str] = set()
+        self._held: set[asyncio.Future[None]] = set()
+        labels = (worker.service, worker.topic.name)
+        self._metrics = _WorkerMetrics(labels)
+
+    async def deliver(self, record: Record) -> Ending | Held:
+        """Handle one record to its end, or to where only a proof of the deployment helps."""
+        started = time.perf_counter()
+        TRACEPARENT.set(record.headers.get("traceparent"))
+        try:
+            message = decode(self.worker.topic, record)
+        except InvalidMessage as error:
+            return await self._bury(record, None, error, attempts=0, started=started)
+        if message is None:
+            return self._ended("skipped", record, None, started)
+        with self._metrics.in_flight.track_inprogress():
+            return await self._handle(record, message, started)
+
+    async def settle(self, held: Held) -> Ending:
+        """Dead-letter a held message once another one has succeeded since.
+
+        When none comes for `hold_s`, an earlier success counts; a worker without any stops. The messages
+        of a stopped worker stay undelivered.
+        """
+        with self._metrics.held.track_inprogress():
+            if self._successes == held.successes and self.stopped is None:
+                await self._proof()
+        if self.stopped is not None:
+            return self._ended("undelivered", held.record, held.message, held.started)
+        return await self._bury(
+            held.record, held.message, held.error, attempts=held.attempts, started=held.started
+        )
+
+    async def _handle(self, record: Record, message: Message, started: float) -> Ending | Held:
+        attempt = waits = 0
+        asked = answers.question(self.worker.topic, record, message)
+        while (error := await self._try(message)) is not None:
+            if isinstance(error, Unavailable) or (
+                isinstance(error, RetryLater) and answers.later(asked, error) is None
+            ):
+                waits += 1
+                await self._wait_out(error, waits)
+                continue
+            attempt += 1
+            if not _tries_again(error) or attempt >= self.worker.retry.attempts or self.stopped:
+                return await self._give_up(record, message, error, attempts=attempt, started=started)
+            self._metrics.retried.inc()
+            await asyncio.sleep(self._backoff_s(attempt, error))
+        self._succeeded()
+        return self._ended("done", record, message, started)
+
+    async def _try(self, message: Message) -> BaseException | None:
+        """Return what went wrong; None when the results are acknowledged."""
+        try:
+            async with asyncio.timeout(self.worker.timeout_s):
+                results = await self.worker.handle(message)
+            await self._publish(results)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return error  # the handler's own: a cancelled inner task, not ours
+        except Exception as error:
+            return error
+        return None
+
+    async def _give_up(
+        self, record: Record, message: Message, error: BaseException, *, attempts: int, started: float
+    ) -> Ending | Held:
+        asked = answers.question(self.worker.topic, record, message)
+        if isinstance(error, RetryLater) and (answer := answers.later(asked, error)) is not None:
+            await self._publish([answer])
+            return self._ended("later", record, message, started, error)
+        if isinstance(error, SampleRefused):
+            refusal = answers.never(asked, error.reason, code=error.code)
+            if refusal is not None:
+                await self._publish([refusal])
+                return self._ended("refused", record, message, started, error)
+        if isinstance(error, InvalidMessage | SampleRefused):
+            return await self._bury(record, message, error, attempts=attempts, started=started)
+        self._failed(message, error)
+        if self.stopped is not None:
+            return self._ended("undelivered", record, message, started, error)
+        return Held(record, message, error, attempts, self._successes, started)
+
+    async def _bury(
+        self, record: Record, message: Message | None, error: BaseException, *, attempts: int, started: float
+    ) -> Ending:
+        """Store a dead letter, then answer; both for as long as it takes."""
+        classified = isinstance(error, InvalidMessage | SampleRefused)
+        letter = DeadLetter(
+            record=record,
+            service=self.worker.service,
+            group=self.worker.group,
+            reason=reason_of(error),
+            attempts=attempts,
+            at=datetime.now(UTC),
+            traceback="" if classified else traceback_of(error),
+        )
+        waits = 0
+        while (failure := await self._store(letter)) is not None:
+            waits += 1
+            await self._wait_out(failure, waits)
+        self._metrics.dead.inc()
+        asked = answers.question(self.worker.topic, record, message)
+        answer = answers.never(asked, letter.reason, code="dead_letter")
+        if answer is not None:
+            await self._publish([answer])
+        return self._ended("dead", record, message, started, error)
+
+    async def _store(self, letter: DeadLetter) -> Exception | None:
+        try:
+            await self._dead_letters.store(letter)
+        except Exception as error:
+            return error
+        return None
+
+    async def _publish(self, messages: Sequence[Message]) -> None:
+        """Publish for as long as it takes; what is too large raises `InvalidMessage`."""
+        waits = 0
+        while messages:
+            try:
+                await self._send(messages)
+            except Unavailable as error:
+                waits += 1
+                await self._wait_out(error, waits)
+            else:
+                return
+
+    async def _wait_out(self, error: BaseException, waits: int) -> None:
+        self._metrics.waited.inc()
+        if waits in (1, 10) or waits % 100 == 0:
+            log.warning("%s waits: %s", self.worker.name, reason_of(error))
+        await asyncio.sleep(_jitter(min(_MOST_WAIT_S, 0.1 * 2 ** min(waits, 10))))
+
+    def _backoff_s(self, attempt: int, error: BaseException) -> float:
+        policy = self.worker.retry
+        backoff_s = _jitter(min(policy.most_s, policy.first_s * 2 ** (attempt - 1)))
+        asked_s = error.after_s if isinstance(error, RetryLater) else None
+        return max(backoff_s, asked_s or 0.0)
+
+    async def _proof(self) -> None:
+        """Wait for a success or the worker's end, at most `hold_s`."""
+        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._held.add(news)
+        try:
+            async with asyncio.timeout(self.worker.hold_s):
+                await news
+        except TimeoutError:
+            if not self._successes:
+                self._stop("it has not succeeded with any message since it started")
+        finally:
+            self._held.discard(news)
+
+    def _succeeded(self) -> None:
+        self._successes += 1
+        self._failing.clear()
+        self._tell_held()
+
+    def _failed(self, message: Message, error: BaseException) -> None:
+        self._failing.add(message.id)
+        log.error("%s failed on %s", self.worker.name, message.id, exc_info=error)
+        if len(self._failing) >= self.worker.stop_after:
+            self._stop(f"{len(self._failing)} messages in a row failed, the last one by {reason_of(error)}")
+
+    def _stop(self, reason: str) -> None:
+        if self.stopped is not None:
+            return
+        self.stopped = f"{self.worker.name} stopped: {reason}. Mend and restart it; its messages wait."
+        self._metrics.stopped.set(1)
+        log.critical("%s", self.stopped)
+        self._tell_held()
+
+    def _tell_held(self) -> None:
+        for news in self._held:
+            if not news.done():
+                news.set_result(None)
+
+    def _ended(
+        self,
+        outcome: metrics.Outcome,
+        record: Record,
+        message: Message | None,
+        started: float,
+        error: BaseException | None = None,
+    ) -> Ending:
+        elapsed = time.perf_counter() - started
+        self._metrics.handled[outcome].inc()
+        self._metrics.seconds.observe(elapsed)
+        if log.isEnabledFor(logging.INFO):
+            log.info("handled", extra=self._line(outcome, record, message, elapsed, error))
+        return "undelivered" if outcome == "undelivered" else "done"
+
+    def _line(
+        self,
+        outcome: metrics.Outcome,
+        record: Record,
+        message: Message | None,
+        elapsed: float,
+        error: BaseException | None,
+    ) -> dict[str, object]:
+        ids = record.headers if message is None else message.routing()
+        line: dict[str, object] = {"service": self.worker.service, "topic": record.topic, "outcome": outcome}
+        line["kind"] = record.headers.get("ce_type") if message is None else message.kind
+        line |= {name: ids[name] for name in ("job_id", "sample_id", "step") if name in ids}
+        line["elapsed_s"] = round(elapsed, 4)
+        if error is not None:
+            line["reason"] = reason_of(error)
+        return line
+
+
+class _WorkerMetrics:
+    """The metrics of one worker, looked up once."""
+
+    def __init__(self, labels: tuple[str, str]) -> None:
+        outcomes: tuple[metrics.Outcome, ...] = (
+            "done", "skipped", "later", "refused", "dead", "undelivered",
+        )  # fmt: skip
+        self.handled = {outcome: metrics.HANDLED.labels(*labels, outcome) for outcome in outcomes}
+        self.seconds = metrics.SECONDS.labels(*labels)
+        self.retried = metrics.RETRIED.labels(*labels)
+        self.waited = metrics.WAITED.labels(*labels)
+        self.in_flight = metrics.IN_FLIGHT.labels(*labels)
+        self.held = metrics.HELD.labels(*labels)
+        self.dead = metrics.DEAD.labels(*labels)
+        self.stopped = metrics.STOPPED.labels(*labels)
+        self.stopped.set(0)
+
+
+def _tries_again(error: BaseException) -> bool:
+    if isinstance(error, RetryLater):
+        return error.after_s is None or error.after_s <= _IN_PLACE_S
+    return not isinstance(error, SampleRefused | InvalidMessage)
+
+
+def _jitter(seconds: float) -> float:
+    return seconds * random.uniform(0.5, 1.5)  # noqa: S311 - spreads retries, guards nothing

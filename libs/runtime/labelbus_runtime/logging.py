@@ -1,0 +1,69 @@
+"""Logs: every logger of the process through structlog, as JSON or for a console, with secrets blotted out."""
+
+import logging
+import re
+import sys
+from typing import Final, TextIO
+
+import structlog
+
+from labelbus_runtime.settings import RuntimeSettings
+
+_SECRETS: Final = re.compile(
+    r"ei_[0-9A-Za-z]{8,}"  # Edge Impulse API keys
+    r"|\bsk-[0-9A-Za-z_-]{8,}"  # model providers' keys
+    r"|(?<=[Bb]earer )[0-9A-Za-z._~+/=-]{8,}"
+    r"|\beyJ[0-9A-Za-z_-]{4,}\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+"  # JSON Web Tokens
+)
+_NOISY: Final = ("aiokafka", "httpx", "httpcore", "uvicorn.access")
+
+
+def redact(text: str) -> str:
+    """Return the text with whatever looks like a key or a token blotted out: a last net, not a policy."""
+    return _SECRETS.sub("***", text)
+
+
+def configure_logging(settings: RuntimeSettings, stream: TextIO | None = None) -> None:
+    """Send all loggers to `stream` (stderr by default). Call once, at the edge."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(_Formatter(settings))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    structlog.configure(
+        processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _shared() -> list[structlog.typing.Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Renders one line per record and blots out secrets in the result, tracebacks included."""
+
+    def __init__(self, settings: RuntimeSettings) -> None:
+        as_json = settings.log_format == "json"
+        renderer: structlog.typing.Processor = (
+            structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
+        )
+        error: list[structlog.typing.Processor] = [structlog.processors.format_exc_info] if as_json else []
+        super().__init__(
+            foreign_pre_chain=_shared(),
+            processors=[self.remove_processors_meta, *error, renderer],
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render, then redact."""
+        return redact(super().format(record))

@@ -1,0 +1,66 @@
+"""Logs keep secrets in; settings say what is wrong with them."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+from labelbus_runtime.errors import SettingsError
+from labelbus_runtime.logging import configure_logging, redact
+from labelbus_runtime.settings import KafkaSettings, RuntimeSettings, load
+
+
+@pytest.fixture
+def root_logger() -> Iterator[None]:
+    """Put the root logger back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["ei_0123456789abcdef", "sk-proj-abcdefgh1234", "Bearer abcdefghij.klm", "eyJhbGciOi.eyJzdWIi.c2ln"],
+)
+def test_what_looks_like_a_secret_is_blotted_out(secret: str) -> None:
+    """Keys and tokens do not reach a log."""
+    said = redact(f"called with {secret}, failed")
+    assert secret.removeprefix("Bearer ") not in said
+    assert "***, failed" in said
+
+
+def test_a_line_is_json_with_its_fields_and_no_secret(root_logger: None) -> None:
+    """Standard loggers come out as one JSON object a line, tracebacks redacted too."""
+    stream = io.StringIO()
+    configure_logging(RuntimeSettings(log_format="json", log_level="INFO"), stream)
+    try:
+        raise ValueError("key ei_0123456789abcdef")
+    except ValueError:
+        logging.getLogger("x").exception("handled", extra={"sample_id": "42"})
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["sample_id"], line["level"]) == ("handled", "42", "error")
+    assert "ei_0123" not in stream.getvalue()
+    assert "ValueError" in line["exception"]
+
+
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the variable as people set it."""
+    monkeypatch.setenv("LABELBUS_KAFKA_WINDOW", "none")
+    with pytest.raises(SettingsError, match="LABELBUS_KAFKA_WINDOW"):
+        load(KafkaSettings)
+
+
+def test_sasl_needs_a_name_and_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A half-configured login is refused before anything connects."""
+    monkeypatch.setenv("LABELBUS_KAFKA_SECURITY", "sasl_scram512")
+    with pytest.raises(SettingsError, match="LABELBUS_KAFKA_PASSWORD"):
+        load(KafkaSettings)
+
+
+def test_the_servers_are_read_from_the_usual_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KAFKA_BOOTSTRAP_SERVERS is what every Kafka tool reads."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
+    assert load(KafkaSettings).bootstrap_servers == "kafka:9092"
