@@ -52,7 +52,7 @@ jobs = sa.Table(
     sa.Column("selected", sa.Boolean, nullable=False, default=False),  # no further sample joins
     sa.Column("cursor", sa.Text),  # how far the selection has paged
     sa.Column("total", sa.BigInteger, nullable=False, default=0),
-    sa.Column("failures", sa.BigInteger, nullable=False, default=0),
+    sa.Column("failures", sa.BigInteger, nullable=False, default=0),  # since it was last resumed
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("started_at", sa.Double),
     sa.Column("ended_at", sa.Double),
@@ -71,7 +71,8 @@ samples = sa.Table(
     sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("step", sa.Integer, nullable=False, default=0),
-    sa.Column("attempt", sa.Integer, nullable=False, default=1),
+    sa.Column("attempt", sa.Integer, nullable=False, default=1),  # never used twice within a run
+    sa.Column("tries", sa.Integer, nullable=False, default=0),  # attempts of this step that failed
     sa.Column("labeler", sa.String(64)),  # who has it in flight: a labeler's name, or "committer"
     sa.Column("due_at", sa.Double, nullable=False, default=0.0),
     sa.Column("deadline_at", sa.Double),  # in flight: sent again, as a new attempt, after this

@@ -147,6 +147,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("labeler", sa.String(length=64), nullable=True),
         sa.Column("due_at", sa.Double(), nullable=False),
         sa.Column("deadline_at", sa.Double(), nullable=True),
