@@ -1,0 +1,170 @@
+"""Calls to Studio with one project's key: limits, timeouts, short retries, counts.
+
+The retry loop is our own and not stamina's: whether to wait depends on what is left of the budget, which a
+stamina hook cannot see, so a long `Retry-After` would be slept through instead of going to the caller at
+once. HTTP/1.1 over pooled connections: the HTTP/2 coder logs header values, and the key is one.
+"""
+
+import asyncio
+import logging
+import random
+import re
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable
+from importlib.metadata import version
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+from pydantic import SecretStr
+from pydantic_core import to_json
+
+from labelbus_studio.answers import Call, Fault, Json, Param, read_json, read_media, unreachable
+from labelbus_studio.errors import KeyRefused, StudioError
+from labelbus_studio.limits import Clock, Limits, Sleep
+from labelbus_studio.settings import StudioSettings
+
+_log = logging.getLogger("labelbus_studio")
+_FIRST_WAIT_S = 0.2
+_LONGEST_WAIT_S = 4.0
+_T = TypeVar("_T")
+
+
+class Calls:
+    """Make calls. `calls` counts HTTP requests, repeated ones too, by route or `route:purpose`."""
+
+    def __init__(
+        self,
+        project_key: SecretStr,
+        *,
+        settings: StudioSettings | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        clock: Clock = time.monotonic,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.settings = settings or StudioSettings()
+        self.calls: Counter[str] = Counter()
+        self._key = project_key
+        self._clock = clock
+        self._sleep = sleep
+        self._limits = Limits(self.settings, clock=clock, sleep=sleep)
+        self._http = _http_client(self.settings, transport, ssl_context)
+
+    def __repr__(self) -> str:
+        """Say where to; never the key."""
+        return f"<{type(self).__name__} {self.settings.endpoint}>"
+
+    async def __aenter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def ask(self, call: Call) -> Json:
+        """Return the JSON object of a call that succeeded. Raises `StudioError`."""
+        return await self._repeat(call, read_json)
+
+    async def fetch(self, call: Call) -> bytes:
+        """Return the body of a call that answers media. Raises `StudioError`."""
+        return await self._repeat(call, read_media)
+
+    async def _repeat(self, call: Call, read: Callable[[Call, httpx.Response], _T]) -> _T:
+        deadline = self._clock() + self.settings.retry_within_s
+        backoff_s = _FIRST_WAIT_S
+        while True:
+            outcome = await self._attempt(call, read)
+            if not isinstance(outcome, Fault):
+                return outcome
+            wait_s = max(backoff_s * random.uniform(0.5, 1.5), outcome.after_s or 0.0)  # noqa: S311  # jitter
+            if not (call.repeatable or outcome.undone) or self._clock() + wait_s > deadline:
+                raise outcome.error
+            _log.info("Again in %.1f s: %s", wait_s, outcome.error)
+            await self._sleep(wait_s)
+            backoff_s = min(backoff_s * 2, _LONGEST_WAIT_S)
+
+    async def _attempt(self, call: Call, read: Callable[[Call, httpx.Response], _T]) -> _T | Fault:
+        """Send once. Foreign exceptions end here, unchained: tracebacks of their frames show the key."""
+        try:
+            async with self._limits.slot(), asyncio.timeout(self.settings.timeout_s):
+                response = await self._send(call)
+            return read(call, response)
+        except Fault as fault:
+            outcome: Fault | StudioError = fault
+        except StudioError as error:
+            outcome = error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+            outcome = unreachable(call, error)
+        if isinstance(outcome, Fault):
+            self._redact(outcome.error)
+            return outcome
+        raise self._redact(outcome)
+
+    async def _send(self, call: Call) -> httpx.Response:
+        self.calls[call.count_as] += 1
+        headers = {"x-api-key": self._checked_key()}
+        if call.body is not None:
+            headers["content-type"] = "application/json"
+        return await self._http.request(
+            call.method,
+            self.settings.endpoint + call.path,
+            params={name: _text(value) for name, value in (call.params or {}).items() if value is not None},
+            content=to_json(call.body) if call.body is not None else None,
+            files={"image": call.upload} if call.upload else None,
+            headers=headers,
+        )
+
+    def _checked_key(self) -> str:
+        key = self._key.get_secret_value()
+        if not re.fullmatch(r"[\x21-\x7e]+", key):
+            raise KeyRefused(
+                "The API key is empty or has blanks or odd characters. Give the job a valid key."
+            )
+        return key
+
+    def _redact(self, error: StudioError) -> StudioError:
+        key = self._key.get_secret_value()
+        if key and key in str(error):
+            error.args = (str(error).replace(key, "***"),)
+        return error
+
+
+async def together(works: Iterable[Coroutine[None, None, _T]]) -> list[_T]:
+    """Run works at once, return their answers in order. The first error cancels the rest and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def _http_client(
+    settings: StudioSettings, transport: httpx.AsyncBaseTransport | None, context: ssl.SSLContext | None
+) -> httpx.AsyncClient:
+    secure = settings.endpoint.startswith("https:")
+    return httpx.AsyncClient(
+        transport=transport,
+        verify=context if secure and context else secure,
+        timeout=settings.timeout_s,
+        limits=httpx.Limits(
+            max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency
+        ),
+        follow_redirects=False,
+        headers={"user-agent": f"labelbus/{version('labelbus-studio')}"},
+    )
+
+
+def _text(value: Param) -> str:
+    """Write a query value as Studio reads it: booleans in small letters."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,231 @@
+"""One call: what failures mean, what is tried again, and that the key stays secret."""
+
+import logging
+import traceback
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx
+import pytest
+from labelbus_studio import (
+    KeyRefused,
+    SampleNotFound,
+    SampleQuery,
+    StudioClient,
+    StudioConfused,
+    StudioError,
+    StudioRefused,
+    StudioSettings,
+    StudioUnavailable,
+)
+from labelbus_studio.answers import retry_after_s
+from labelbus_studio.testing import TEST_KEY, ScriptedStudio
+from pydantic import ValidationError
+
+
+def refusal(text: str, status: int = 200) -> httpx.Response:
+    return httpx.Response(status, json={"success": False, "error": text})
+
+
+def busy(status: int = 429, after: str | None = None) -> httpx.Response:
+    return httpx.Response(status, headers={"retry-after": after} if after else {})
+
+
+def cut_short() -> httpx.Response:
+    return httpx.Response(200, headers={"content-length": "999"}, content=b'{"success": true}')
+
+
+async def test_a_failure_inside_200_is_a_refusal(client: StudioClient, studio: ScriptedStudio) -> None:
+    """`success: false` inside HTTP 200 is refused with Studio's own words, and not tried again."""
+    studio.queue(refusal("Invalid bounding box"))
+    with pytest.raises(StudioRefused, match="Invalid bounding box") as caught:
+        await client.set_bounding_boxes(1, 2, [])
+    assert type(caught.value) is StudioRefused
+    assert len(studio.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (refusal("No such sample"), SampleNotFound),
+        (refusal("Sample 2 does not exist"), SampleNotFound),
+        (refusal("whatever", 404), SampleNotFound),
+        (httpx.Response(404, html="<h1>nginx</h1>"), StudioRefused),
+        (refusal("Invalid API key"), KeyRefused),
+        (refusal("jwt token missing"), KeyRefused),
+        (refusal("You do not have permission to do this"), KeyRefused),
+        (httpx.Response(401), KeyRefused),
+        (httpx.Response(403, html="no"), KeyRefused),
+        (refusal("bad", 400), StudioRefused),
+        (httpx.Response(302, headers={"location": "http://elsewhere.test/"}), StudioRefused),
+    ],
+)
+async def test_refusals_are_split_by_what_they_concern(
+    client: StudioClient, studio: ScriptedStudio, reply: httpx.Response, kind: type[StudioError]
+) -> None:
+    """The sample, the key or only this request is refused, by status and text; none is tried again."""
+    studio.queue(reply)
+    with pytest.raises(StudioRefused) as caught:
+        await client.read_sample(1, 2)
+    assert type(caught.value) is kind
+    assert len(studio.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        busy(429),
+        busy(503, "0"),
+        busy(500),
+        busy(408),
+        refusal("Too many requests, please try again later"),
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("slow"),
+        httpx.RemoteProtocolError("peer closed connection"),
+        httpx.ReadError(""),
+        cut_short(),
+        httpx.Response(200, html="<html>login</html>"),
+        httpx.Response(200, content=b'{"success": tr'),
+        httpx.Response(200, json=[1]),
+        httpx.Response(200, json={"samples": []}),
+    ],
+)
+async def test_short_faults_are_tried_again(
+    client: StudioClient, studio: ScriptedStudio, fault: httpx.Response | Exception
+) -> None:
+    """A call that sets state is repeated after each fault that may pass."""
+    studio.queue(fault)
+    await client.edit_label(1, 2, "cat")
+    assert len(studio.requests) == 2
+    assert client.calls["edit-label"] == 2
+
+
+async def test_retries_end_within_their_budget(client: StudioClient, studio: ScriptedStudio) -> None:
+    """Faults that stay are raised within 10 s, after waits that grow."""
+    studio.answer = lambda request: busy(502)
+    with pytest.raises(StudioUnavailable) as caught:
+        await client.count(1, SampleQuery())
+    assert caught.value.retry_after_s is None
+    assert 5 < studio.now <= 10
+    assert studio.waits[-1] > studio.waits[0]
+
+
+async def test_a_page_that_stays_is_confusing(client: StudioClient, studio: ScriptedStudio) -> None:
+    """HTML inside HTTP 200 is tried again and then raised as StudioConfused."""
+    studio.answer = lambda request: httpx.Response(200, html="<html>login</html>")
+    with pytest.raises(StudioConfused, match="EI_API_ENDPOINT"):
+        await client.projects()
+    assert len(studio.requests) > 2
+
+
+async def test_retry_after_is_waited_out(client: StudioClient, studio: ScriptedStudio) -> None:
+    """A wait that Studio asks for and that fits the budget is kept to."""
+    studio.queue(busy(429, "7"))
+    await client.enable(1, 2)
+    assert studio.waits == [7.0]
+
+
+async def test_a_long_retry_after_goes_to_the_caller(client: StudioClient, studio: ScriptedStudio) -> None:
+    """A wait beyond the budget is raised at once, with its length."""
+    studio.queue(busy(503, "120"))
+    with pytest.raises(StudioUnavailable) as caught:
+        await client.enable(1, 2)
+    assert caught.value.retry_after_s == 120
+    assert studio.waits == []
+
+
+def test_retry_after_is_seconds_or_a_date() -> None:
+    """Both forms are read; the past is 0 and nonsense is nothing."""
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert retry_after_s("12", now) == 12
+    assert retry_after_s(format_datetime(now + timedelta(seconds=90), usegmt=True), now) == 90
+    assert retry_after_s(format_datetime(now - timedelta(seconds=90), usegmt=True), now) == 0
+    assert [retry_after_s(odd, now) for odd in ("soon", "-3", "", None, "Mon, 99 Foo")] == [None] * 5
+
+
+@pytest.mark.parametrize("fault", [busy(500), httpx.ReadTimeout(""), cut_short()])
+async def test_what_starts_something_is_not_repeated_in_doubt(
+    client: StudioClient, studio: ScriptedStudio, fault: httpx.Response | Exception
+) -> None:
+    """A split or a create whose outcome is unknown is raised at once."""
+    studio.queue(fault)
+    with pytest.raises(StudioError):
+        await client.split_video(1, 2, fps=5)
+    assert len(studio.requests) == 1
+
+
+@pytest.mark.parametrize("fault", [busy(429), httpx.ConnectError("refused")])
+async def test_what_never_began_is_repeated(
+    client: StudioClient, studio: ScriptedStudio, fault: httpx.Response | Exception
+) -> None:
+    """A split is sent again where Studio certainly did nothing."""
+    studio.queue(fault, httpx.Response(200, json={"success": True, "id": 9}))
+    assert await client.split_video(1, 2) == 9
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        refusal(f"API key {TEST_KEY} is invalid"),
+        refusal(f"no {TEST_KEY}", 400),
+        httpx.LocalProtocolError(f"Illegal header value {TEST_KEY}"),
+        busy(500),
+        httpx.Response(302, headers={"location": f"http://x.test/?{TEST_KEY}"}),
+    ],
+)
+async def test_the_key_is_never_shown(
+    client: StudioClient,
+    studio: ScriptedStudio,
+    reply: httpx.Response | Exception,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """No error, traceback with locals, log or repr has the key in it."""
+    caplog.set_level(logging.DEBUG)
+    studio.queue(*[reply] * 20)
+    with pytest.raises(StudioError) as caught:
+        await client.read_sample(1, 2)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    texts = (str(caught.value), repr(caught.value), *shown.format(), caplog.text, repr(client))
+    assert not [text for text in texts if TEST_KEY in text and __file__ not in text]
+    assert TEST_KEY not in repr(client.settings)
+    assert studio.requests[0].headers["x-api-key"] == TEST_KEY
+
+
+@pytest.mark.parametrize("key", ["", " ei_x", "ei_x\n", "ei_é"])
+async def test_a_key_that_no_header_takes_is_refused(studio: ScriptedStudio, key: str) -> None:
+    """A key with odd characters is refused before anything is sent, without showing it."""
+    async with studio.client(key) as client:
+        with pytest.raises(KeyRefused) as caught:
+            await client.project()
+    assert studio.requests == []
+    assert not key or key not in str(caught.value)
+
+
+async def test_calls_start_at_the_given_rate(studio: ScriptedStudio) -> None:
+    """Starts are spaced by the rate."""
+    async with studio.client(rate_per_s=2, queue_within_s=1) as client:
+        await client.enable(1, 2)
+        await client.enable(1, 2)
+    assert studio.waits == [0.5]
+
+
+@pytest.mark.parametrize(
+    "given", ["http://h.test", "http://h.test/", "http://h.test/v1", "http://h.test/v1/"]
+)
+def test_the_endpoint_may_lack_its_version(given: str) -> None:
+    """The endpoint is accepted with or without `/v1` and a trailing slash."""
+    assert StudioSettings(endpoint=given).endpoint == "http://h.test/v1"
+
+
+def test_the_endpoint_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`EI_API_ENDPOINT` is what Studio sets for blocks; the rest is prefixed."""
+    monkeypatch.setenv("EI_API_ENDPOINT", "https://self.hosted.test/studio/v1")
+    monkeypatch.setenv("LABELBUS_STUDIO_CONCURRENCY", "4")
+    settings = StudioSettings()
+    assert (settings.endpoint, settings.concurrency) == ("https://self.hosted.test/studio/v1", 4)
+
+
+def test_an_endpoint_that_is_no_address_is_refused() -> None:
+    """A wrong endpoint says what to set."""
+    with pytest.raises(ValidationError, match="EI_API_ENDPOINT"):
+        StudioSettings(endpoint="studio.edgeimpulse.com")
