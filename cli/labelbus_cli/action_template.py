@@ -1,0 +1,94 @@
+"""Write a commented action file for a labeler, generated from its parameter model."""
+
+import json
+import textwrap
+from typing import get_args
+
+from labelbus_labeling.labeler import Registration
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+_HEAD = """\
+# An action of Labelbus: which labelers run, in which order, on which samples.
+# Check it:    labelbus actions validate FILE
+# Preview it:  labelbus run FILE --sample 20     (writes nothing to Studio)
+# Apply it:    labelbus run FILE --apply
+name: {name}
+
+steps:
+  # {title}
+  - labeler: {labeler}
+    parameters:
+"""
+_TAIL = """\
+    # Run the step only for samples whose labels so far match all that is given:
+    # when:
+    #   labels: [some label]
+    #   min_score: 0.0
+    #   max_score: 0.6
+
+# Which samples, where no ids file is given. Everything here is optional.
+data:
+  which: all            # all, unlabeled or enabled
+  category: all         # all, training, testing, validation or post-processing
+  # labels: [some label]
+  # name_contains: some text
+  # with_metadata: {key: some key, value: some value}
+  # without_metadata: {key: labeled_by}
+
+# Metadata that every written sample gets at the end.
+metadata_after: {}
+"""
+
+
+def template(registration: Registration) -> str:
+    """Return the text of an action file with one step of this labeler."""
+    head = _HEAD.format(name=registration.name, title=registration.title, labeler=registration.name)
+    fields = registration.parameters.model_fields
+    return head + "".join(_parameter(name, info) for name, info in fields.items()) + _TAIL
+
+
+def _parameter(name: str, info: FieldInfo) -> str:
+    about = ". ".join(part.rstrip(".") for part in (info.title, info.description) if part)
+    about = f"{about or name} ({_kind(info)})."
+    lines = [f"# {line}" for line in textwrap.wrap(about, 100)]
+    value = _example(info)
+    if value is None:
+        lines.append(f"# {name}:")
+    elif isinstance(value, str) and ("\n" in value or _multiline(info)):
+        lines += [f"{name}: |", *(f"  {line}" for line in value.splitlines())]
+    else:
+        lines.append(f"{name}: {json.dumps(value, ensure_ascii=False)}")
+    return textwrap.indent("\n".join(lines) + "\n", "      ")
+
+
+def _extra(info: FieldInfo) -> dict[str, object]:
+    return dict(info.json_schema_extra) if isinstance(info.json_schema_extra, dict) else {}
+
+
+def _multiline(info: FieldInfo) -> bool:
+    return bool(_extra(info).get("multiline"))
+
+
+def _example(info: FieldInfo) -> object:
+    if info.examples:
+        return info.examples[0]
+    extra = _extra(info)
+    if info.is_required():
+        return extra.get("value", extra.get("default", "…"))
+    value = info.get_default(call_default_factory=False)
+    return None if value is PydanticUndefined or isinstance(value, tuple) else value
+
+
+def _kind(info: FieldInfo) -> str:
+    options = [one for one in get_args(info.annotation) if isinstance(one, str)]
+    kind = f"one of {', '.join(options)}" if options else _type_name(info.annotation)
+    return kind if info.is_required() else f"{kind}, optional"
+
+
+def _type_name(annotation: object) -> str:
+    names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    for one in (annotation, *get_args(annotation)):
+        if isinstance(one, type) and one in names:
+            return names[one]
+    return "value"

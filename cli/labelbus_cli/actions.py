@@ -1,0 +1,146 @@
+"""Read an action file: YAML that becomes an `ActionSpec`, with errors that name file, line and column."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path as FilePath
+
+from labelbus_contracts.jobs import ActionSpec, DataFilter, StepSpec
+from labelbus_labeling.labeler import Registration
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from labelbus_cli.errors import BadInput
+from labelbus_cli.yaml_marks import Document, Path, Place, parse
+
+_MOST_BYTES = 1_000_000
+
+
+def read_action(path: FilePath, labelers: Mapping[str, Registration]) -> ActionSpec:
+    """Read and check `path`. Raises `BadInput` with every fault found, one per line."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise BadInput(f"The action file {path} is larger than 1 MB. Actions are small texts.")
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise BadInput(
+            f"The action file {path} does not exist. `labelbus actions new LABELER > {path}` writes one."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"The action file {path} cannot be read: {error}.") from error
+    return action_of(parse(text, str(path)), labelers)
+
+
+def action_of(document: Document, labelers: Mapping[str, Registration]) -> ActionSpec:
+    """Check a parsed action. Raises `BadInput` with every fault found, one per line."""
+    if not isinstance(document.value, dict):
+        raise document.error((), "An action is a mapping with the keys name and steps.")
+    try:
+        spec = ActionSpec.model_validate(document.value)
+    except ValidationError as error:
+        faults = [_fault(document, detail, ActionSpec, ()) for detail in error.errors()]
+        raise _together([*faults, *_unknown_keys(document)]) from error
+    faults = _unknown_keys(document)
+    for index, step in enumerate(spec.steps):
+        faults += _step_faults(document, index, step, labelers)
+    if faults:
+        raise _together(faults)
+    return spec
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that proposes the most similar known name, or lists them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean '{close[0]}'?"
+    return f"Known: {', '.join(names) or 'none'}."
+
+
+def _step_faults(
+    document: Document, index: int, step: StepSpec, labelers: Mapping[str, Registration]
+) -> list[BadInput]:
+    path: Path = ("steps", index)
+    registration = labelers.get(step.labeler)
+    if registration is None:
+        text = f"There is no labeler '{step.labeler}'. {nearest(step.labeler, labelers)}"
+        return [document.error((*path, "labeler"), text)]
+    try:
+        registration.parameters.model_validate(dict(step.parameters))
+    except ValidationError as error:
+        where: Path = (*path, "parameters")
+        return [_fault(document, detail, registration.parameters, where) for detail in error.errors()]
+    return []
+
+
+def _fault(document: Document, detail: ErrorDetails, model: type[BaseModel], under: Path) -> BadInput:
+    path: Path = (*under, *detail["loc"])
+    name = str(detail["loc"][-1]) if detail["loc"] else ""
+    match detail["type"]:
+        case "missing":
+            return document.error(path[:-1], f"'{name}' is missing. Add it.")
+        case "extra_forbidden":
+            text = f"There is no parameter '{name}'. {nearest(name, model.model_fields)}"
+            return document.error(path, text, key=True)
+        case "value_error":
+            error = (detail.get("ctx") or {}).get("error")
+            return _value_fault(document, path, name, error)
+        case _:
+            given = detail.get("input")
+            shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+            return document.error(path, f"'{name}' is wrong: {detail['msg']}{shown}.")
+
+
+def _value_fault(document: Document, path: Path, name: str, error: object) -> BadInput:
+    """Turn a check of a parameter into a fault; one that knows line and column points into the text."""
+    line, column = getattr(error, "line", None), getattr(error, "column", None)
+    text = f"'{name}' is wrong: {error}" if name else str(error)
+    if isinstance(line, int):
+        place: Place = document.place_in_text(path, line, column if isinstance(column, int) else 1)
+        return BadInput(f"{document.name}:{place.line}:{place.column}: {text}")
+    return document.error(path, text)
+
+
+def _unknown_keys(document: Document) -> list[BadInput]:
+    """Find keys that the wire would silently ignore."""
+    value = document.value
+    if not isinstance(value, dict):
+        return []
+    faults = _extra(document, (), value, ActionSpec)
+    data = value.get("data")
+    if isinstance(data, dict):
+        faults += _extra(document, ("data",), data, DataFilter)
+        for name in ("with_metadata", "without_metadata"):
+            if isinstance(data.get(name), dict):
+                faults += _extra(document, ("data", name), data[name], _model_of(DataFilter, name))
+    steps = value.get("steps")
+    for index, step in enumerate(steps if isinstance(steps, list) else []):
+        if isinstance(step, dict):
+            faults += _extra(document, ("steps", index), step, StepSpec)
+            if isinstance(step.get("when"), dict):
+                faults += _extra(
+                    document, ("steps", index, "when"), step["when"], _model_of(StepSpec, "when")
+                )
+    return faults
+
+
+def _model_of(model: type[BaseModel], name: str) -> type[BaseModel]:
+    """Return the model in the annotation `Model | None` of a field."""
+    options = getattr(model.model_fields[name].annotation, "__args__", ())
+    return next(one for one in options if isinstance(one, type) and issubclass(one, BaseModel))
+
+
+def _extra(
+    document: Document, path: Path, value: dict[str, object], model: type[BaseModel]
+) -> list[BadInput]:
+    unknown = [key for key in value if str(key) not in model.model_fields]
+    return [
+        document.error(
+            (*path, str(key)), f"Unknown key '{key}'. {nearest(str(key), model.model_fields)}", key=True
+        )
+        for key in unknown
+    ]
+
+
+def _together(faults: list[BadInput]) -> BadInput:
+    lines = list(dict.fromkeys(str(fault) for fault in faults))
+    return BadInput("\n".join(lines))

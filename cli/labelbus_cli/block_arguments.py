@@ -1,0 +1,144 @@
+"""Read a block's command line as Edge Impulse Studio writes it, generated from the labeler's parameters.
+
+Values may begin with a dash, unknown arguments are named and ignored, the two characters backslash-n are
+a newline, flags may come with or without a value.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from labelbus_labeling.labeler import LabelerParameters, Registration
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from labelbus_cli.errors import BadInput
+
+_IDS: Final = "--data-ids-file"
+_PROPOSE: Final = "--propose-actions"
+_COMMON_FLAGS: Final = frozenset({"--verbose"})
+_TRUTHS: Final = {"1": True, "true": True, "0": False, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class BlockArguments:
+    """What Studio asked of a block. Without `studio_job_id` the block writes."""
+
+    ids_file: Path
+    studio_job_id: int | None
+    given: dict[str, object]
+    parameters: LabelerParameters
+    ignored: tuple[str, ...]
+
+
+def read_arguments(argv: Sequence[str], registration: Registration) -> BlockArguments:
+    """Read a command line. Raises `BadInput`."""
+    fields = options(registration)
+    flags = {name for name, (_, info) in fields.items() if kind(info) == "flag"}
+    found, ignored = _pairs(list(argv), known={*fields, _IDS, _PROPOSE}, flags=flags)
+    if _IDS not in found:
+        raise BadInput(f"Missing {_IDS}. Give the JSON file with the ids of the samples.")
+    given: dict[str, object] = {}
+    for option, value in found.items():
+        if option in fields:
+            name, info = fields[option]
+            given[name] = _value(option, value, info)
+    return BlockArguments(
+        ids_file=Path(str(found[_IDS])),
+        studio_job_id=_job(found.get(_PROPOSE)),
+        given=given,
+        parameters=_parameters(registration, given, fields),
+        ignored=tuple(ignored),
+    )
+
+
+def options(registration: Registration) -> dict[str, tuple[str, FieldInfo]]:
+    """Return (field name, field) by the option that sets it."""
+    return {
+        str(extra_of(info).get("param", f"--{name.replace('_', '-')}")): (name, info)
+        for name, info in registration.parameters.model_fields.items()
+    }
+
+
+def kind(info: FieldInfo) -> str:
+    """Return the form's type of a field: flag, boolean, int, float, select or string."""
+    extra = extra_of(info)
+    if "type" in extra:
+        return str(extra["type"])
+    if "valid" in extra:
+        return "select"
+    text = str(info.annotation)
+    if info.annotation is bool:
+        return "boolean"
+    if info.annotation is int:
+        return "int"
+    return "float" if info.annotation is float or "float" in text else "string"
+
+
+def extra_of(info: FieldInfo) -> Mapping[str, object]:
+    """Return what the field says about Edge Impulse's form."""
+    return dict(info.json_schema_extra) if isinstance(info.json_schema_extra, dict) else {}
+
+
+def _pairs(argv: list[str], *, known: set[str], flags: set[str]) -> tuple[dict[str, str | bool], list[str]]:
+    found: dict[str, str | bool] = {}
+    ignored: list[str] = []
+    at = 0
+    while at < len(argv):
+        option, equals, attached = argv[at].partition("=")
+        at += 1
+        follows = argv[at] if at < len(argv) else None
+        if option in flags or option in _COMMON_FLAGS:
+            value: str | bool = attached if equals else True
+            if not equals and follows is not None and follows.lower() in _TRUTHS:
+                value, at = follows, at + 1
+            if option in flags:
+                found[option] = value
+        elif option in known:
+            if not equals and (follows is None or follows.partition("=")[0] in known | flags):
+                raise BadInput(f"{option} needs a value.")
+            found[option] = attached if equals else str(follows)
+            at += not equals
+        else:
+            ignored.append(option)
+            if not equals and option.startswith("-") and follows is not None and not follows.startswith("-"):
+                at += 1
+    return found, ignored
+
+
+def _value(option: str, value: str | bool, info: FieldInfo) -> object:
+    if isinstance(value, bool):
+        return value
+    if kind(info) in ("flag", "boolean"):
+        truth = _TRUTHS.get(value.strip().lower())
+        if truth is None:
+            raise BadInput(f"{option} is {value!r}. Give 1 or 0.")
+        return truth
+    return value.replace("\\n", "\n")
+
+
+def _job(value: str | bool | None) -> int | None:
+    """Read the number of Studio's preview job; 0 and an empty text mean that the block applies."""
+    if value is None or not str(value).strip():
+        return None
+    text = str(value).strip()
+    if not text.isdecimal() or len(text) > 18:
+        raise BadInput(f"{_PROPOSE} is {text[:40]!r}. Give the number of the preview job.")
+    return int(text) or None
+
+
+def _parameters(
+    registration: Registration, given: dict[str, object], fields: Mapping[str, tuple[str, FieldInfo]]
+) -> LabelerParameters:
+    try:
+        return registration.parameters.model_validate(given)
+    except ValidationError as error:
+        by_name = {name: option for option, (name, _) in fields.items()}
+        lines = []
+        for detail in error.errors(include_url=False):
+            option = by_name.get(str(detail["loc"][0]), str(detail["loc"][0])) if detail["loc"] else ""
+            lines.append(
+                f"Missing {option}." if detail["type"] == "missing" else f"{option}: {detail['msg']}."
+            )
+        raise BadInput("\n".join(lines)) from error

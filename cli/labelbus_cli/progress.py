@@ -1,0 +1,179 @@
+"""Show how a job goes on: live on a terminal, as plain lines elsewhere."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from labelbus_ledger.reports import Progress
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+_WINDOW_S: Final = 15.0
+_LINE_EVERY_S: Final = 5.0
+
+
+class Display(Protocol):
+    """What a job's progress is told to. `steps` are the labelers' names, in order."""
+
+    def begin(self, steps: Sequence[str]) -> None:
+        """Start to show."""
+
+    def update(self, progress: Progress, total: int | None) -> None:
+        """Show the counts; `total` is None while samples still join."""
+
+    def note(self, text: str) -> None:
+        """Say something that stays."""
+
+    def end(self) -> None:
+        """Stop showing."""
+
+
+class Rates:
+    """Samples per second through every step, over the last 15 seconds."""
+
+    def __init__(self, steps: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._steps = steps
+        self._seen: deque[tuple[float, tuple[int, ...]]] = deque()
+
+    def add(self, progress: Progress) -> None:
+        """Note the counts of now. A sample has passed a step when it is at a later one, or has ended."""
+        later = progress.open_by_step.items()
+        passed = [progress.done + sum(n for step, n in later if step > at) for at in range(self._steps)]
+        now = self._clock()
+        self._seen.append((now, (*passed, progress.done)))
+        while now - self._seen[0][0] > _WINDOW_S and len(self._seen) > 2:
+            self._seen.popleft()
+
+    def step(self, at: int) -> float:
+        """Return the rate through step `at`."""
+        return self._rate(at)
+
+    @property
+    def ended(self) -> float:
+        """Return how many samples end per second."""
+        return self._rate(-1)
+
+    def passed(self, at: int) -> int:
+        """Return how many samples have passed step `at`."""
+        return self._seen[-1][1][at] if self._seen else 0
+
+    def _rate(self, at: int) -> float:
+        if len(self._seen) < 2:
+            return 0.0
+        (start, first), (stop, last) = self._seen[0], self._seen[-1]
+        return max(0.0, (last[at] - first[at]) / (stop - start)) if stop > start else 0.0
+
+
+class PlainDisplay:
+    """One line every few seconds, for logs and pipes."""
+
+    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._write, self._clock = write, clock
+        self._rates = Rates(0, clock)
+        self._last = (-_LINE_EVERY_S, "")
+
+    def begin(self, steps: Sequence[str]) -> None:
+        """Start anew."""
+        self._rates = Rates(len(steps), self._clock)
+
+    def update(self, progress: Progress, total: int | None) -> None:
+        """Write a line when five seconds have passed, or all is done."""
+        self._rates.add(progress)
+        complete = total is not None and progress.done >= total
+        text = _sentence(progress, total, self._rates.ended)
+        now = self._clock()
+        if text == self._last[1] or (now - self._last[0] < _LINE_EVERY_S and not complete):
+            return
+        self._last = (now, text)
+        self._write(text)
+
+    def note(self, text: str) -> None:
+        """Write a line."""
+        self._write(text)
+
+    def end(self) -> None:
+        """Nothing is left open."""
+
+
+class LiveDisplay:
+    """A bar with counts, and one line per step with its rate, drawn over and over."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._steps: Sequence[str] = ()
+        self._rates = Rates(0)
+
+    def begin(self, steps: Sequence[str]) -> None:
+        """Take the lower lines of the terminal."""
+        self._steps = steps
+        self._rates = Rates(len(steps))
+        self._live = Live(Text("Starting …", style="dim"), console=self._console, refresh_per_second=8)
+        self._live.start()
+
+    def update(self, progress: Progress, total: int | None) -> None:
+        """Draw the counts."""
+        self._rates.add(progress)
+        if self._live is not None:
+            self._live.update(self._drawn(progress, total))
+
+    def note(self, text: str) -> None:
+        """Print above the bar."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def end(self) -> None:
+        """Give the terminal back."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _drawn(self, progress: Progress, total: int | None) -> Group:
+        head = Table.grid(padding=(0, 2))
+        whole = total if total else None
+        head.add_row(
+            ProgressBar(
+                total=whole or 100, completed=progress.done if whole else 0, width=36, pulse=not whole
+            ),
+            Text(_counts(progress, total)),
+            Text(_remaining(progress, total, self._rates.ended), style="dim"),
+        )
+        steps = Table.grid(padding=(0, 2))
+        for at, name in enumerate(self._steps):
+            done = self._rates.passed(at)
+            steps.add_row(
+                f"  {at + 1} {name}", f"{done} done", Text(f"{self._rates.step(at):.1f}/s", style="dim")
+            )
+        return Group(head, steps)
+
+
+def _sentence(progress: Progress, total: int | None, rate: float) -> str:
+    return f"{_counts(progress, total)}{', ' if rate else ''}{_remaining(progress, total, rate)}"
+
+
+def _counts(progress: Progress, total: int | None) -> str:
+    of = f"/{total}" if total is not None else f" (of {progress.total} so far)"
+    failed = f", {progress.failed} failed" if progress.failed else ""
+    held = f", {progress.held} held" if progress.held else ""
+    return f"{progress.done}{of} done{failed}{held}"
+
+
+def _remaining(progress: Progress, total: int | None, rate: float) -> str:
+    if rate <= 0:
+        return ""
+    left = (total or progress.total) - progress.done
+    return f"{rate:.1f}/s, {duration(left / rate)} left" if left > 0 else f"{rate:.1f}/s"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as people say it: `45 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

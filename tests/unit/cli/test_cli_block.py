@@ -1,0 +1,103 @@
+"""A block's command line as Studio writes it, and the form that Studio shows."""
+
+import json
+from pathlib import Path
+
+import pytest
+from labelbus_cli.block_arguments import BlockArguments, read_arguments
+from labelbus_cli.block_form import form
+from labelbus_cli.errors import BadInput
+from labelbus_detector.parameters import OwlVitParameters
+from labelbus_labeling.labeler import Registration
+
+NEEDED = ["--data-ids-file", "ids.json", "--prompt", "a cat"]
+
+
+@pytest.fixture
+def owl(labelers: dict[str, Registration]) -> Registration:
+    """Return the detector."""
+    return labelers["owl-vit"]
+
+
+def parameters(arguments: BlockArguments) -> OwlVitParameters:
+    """Return the detector's parameters."""
+    assert isinstance(arguments.parameters, OwlVitParameters)
+    return arguments.parameters
+
+
+def test_the_official_arguments_are_understood(owl: Registration) -> None:
+    """Names with dashes and underscores, a flag, an int, and backslash-n for a newline."""
+    argv = [*NEEDED[:2], "--prompt", r"a cat (cat, 0.2)\na dog", "--delete_existing_bounding_boxes", "yes"]
+    argv += [
+        "--nms",
+        "--nms-iou-threshold",
+        "0.5",
+        "--ignore-objects-larger-than",
+        "80",
+        "--propose-actions",
+        "7",
+    ]
+    read = read_arguments(argv, owl)
+    assert (read.ids_file, read.studio_job_id) == (Path("ids.json"), 7)
+    assert parameters(read).prompt == "a cat (cat, 0.2)\na dog"
+    assert parameters(read).delete_existing_bounding_boxes == "yes"
+    assert (parameters(read).nms, parameters(read).nms_iou_threshold) == (True, 0.5)
+    assert parameters(read).ignore_objects_larger_than == 80
+
+
+@pytest.mark.parametrize("value", [["--propose-actions", "0"], ["--propose-actions", ""], []])
+def test_no_preview_job_means_apply(owl: Registration, value: list[str]) -> None:
+    """0, an empty value and a missing argument are the same."""
+    assert read_arguments([*NEEDED, *value], owl).studio_job_id is None
+
+
+@pytest.mark.parametrize("unknown", [["--metadata", "{}"], ["--new"], ["--new=1"], ["--new", "--verbose"]])
+def test_unknown_arguments_are_named_and_ignored(owl: Registration, unknown: list[str]) -> None:
+    """Studio may add arguments."""
+    read = read_arguments([*unknown, *NEEDED], owl)
+    assert read.ignored == (unknown[0].split("=")[0],)
+    assert parameters(read).prompt == "a cat"
+
+
+def test_a_value_may_begin_with_a_dash(owl: Registration) -> None:
+    """A prompt that is a list of dashes is a value, not an option."""
+    assert parameters(read_arguments([*NEEDED[:2], "--prompt", "- a cat"], owl)).prompt == "- a cat"
+
+
+@pytest.mark.parametrize(("value", "on"), [("1", True), ("true", True), ("0", False), ("false", False)])
+def test_a_flag_may_have_a_value(owl: Registration, value: str, on: bool) -> None:
+    """Present alone is on; a word of truth after it decides."""
+    assert parameters(read_arguments([*NEEDED, "--nms", value], owl)).nms is on
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (NEEDED[2:], "Missing --data-ids-file"),
+        (NEEDED[:2], "Missing --prompt"),
+        ([*NEEDED, "--propose-actions", "soon"], "--propose-actions"),
+        ([*NEEDED, "--propose-actions", "-3"], "--propose-actions"),
+        ([*NEEDED, "--nms-iou-threshold", "wide"], "--nms-iou-threshold"),
+        ([*NEEDED, "--delete_existing_bounding_boxes", "maybe"], "--delete_existing_bounding_boxes"),
+        ([*NEEDED[:2], "--prompt"], "--prompt needs a value"),
+        ([*NEEDED, "--nms-iou-threshold", "--nms"], "--nms-iou-threshold needs a value"),
+        ([*NEEDED, "--clip", "perhaps"], "--clip"),
+    ],
+)
+def test_a_wrong_command_line_names_the_option(owl: Registration, argv: list[str], said: str) -> None:
+    """Faults use the option's name, not the field's."""
+    with pytest.raises(BadInput, match=said):
+        read_arguments(argv, owl)
+
+
+def test_the_form_offers_every_parameter(owl: Registration) -> None:
+    """parameters.json has the official names, types and conditions."""
+    document = json.loads(form(owl))
+    items = {item["param"]: item for item in document["parameters"]}
+    assert (document["version"], document["type"]) == (1, "ai-action")
+    assert document["info"]["operatesOn"] == ["images_object_detection"]
+    assert (items["prompt"]["type"], items["prompt"]["multiline"]) == ("string", True)
+    assert items["delete_existing_bounding_boxes"]["type"] == "select"
+    assert items["nms"]["type"] == "flag"
+    assert items["nms-iou-threshold"]["showIf"] == {"parameter": "nms", "operator": "eq", "value": "true"}
+    assert items["ignore-objects-larger-than"]["optional"] is True
