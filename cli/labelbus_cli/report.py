@@ -1,0 +1,211 @@
+"""Write one job as one HTML page that needs nothing else: counts, failures, pictures before and after."""
+
+import asyncio
+import base64
+import heapq
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import jinja2
+from labelbus_contracts.labels import BoundingBox, LabelSet, painted
+from labelbus_ledger import reports
+from labelbus_ledger.reports import FailureGroup, JobRow, LabelSummary, LabelTally, Progress, SampleChange
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from labelbus_cli.pictures import NoPicture, colour, scaled
+
+FetchImage = Callable[[int], Awaitable[bytes]]
+"""From a sample's id to its encoded image. What it raises leaves the picture out, with the reason."""
+_WIDEST_PX = 480
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the ledger says of a job. `shown` are the samples that changed most."""
+
+    job: JobRow
+    progress: Progress
+    failures: tuple[FailureGroup, ...]
+    labels: tuple[LabelSummary, ...]
+    tally: LabelTally
+    cost: reports.Cost
+    shown: tuple[SampleChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoxView:
+    """A box in the coordinates of its frame, ready to draw."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    text: str
+    ink: str
+    is_new: bool
+    tag_y: float
+    tag_width: float
+
+
+@dataclass(frozen=True, slots=True)
+class RangeView:
+    """A range in percent of the sample's length."""
+
+    left: float
+    width: float
+    text: str
+    ink: str
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A sample before, or after."""
+
+    title: str
+    class_label: str
+    disabled: bool
+    boxes: tuple[BoxView, ...]
+    ranges: tuple[RangeView, ...]
+    metadata: tuple[tuple[str, str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One sample of the page. `jpeg` is base64, empty where there is no picture."""
+
+    change: SampleChange
+    jpeg: str
+    problem: str
+    width: int
+    height: int
+    font: float
+    sides: tuple[Side, Side]
+
+
+async def gather(conn: AsyncConnection, job: JobRow, *, pictures: int) -> Facts:
+    """Read all that the page says. Holds `pictures` samples in memory, whatever the size of the job."""
+    tally = LabelTally()
+    most: list[tuple[int, int, SampleChange]] = []
+    async for change in reports.changes(conn, job.job_id):
+        tally.add(change)
+        entry = (change.difference.size, -change.sample_id, change)
+        if len(most) < pictures:
+            heapq.heappush(most, entry)
+        elif pictures:
+            heapq.heappushpop(most, entry)
+    return Facts(
+        job=job,
+        progress=await reports.progress(conn, job.job_id),
+        failures=await reports.failures(conn, job.job_id),
+        labels=tally.rows(),
+        tally=tally,
+        cost=await reports.cost(conn, job.job_id),
+        shown=tuple(change for _, _, change in sorted(most, key=lambda one: one[:2], reverse=True)),
+    )
+
+
+async def render(facts: Facts, fetch: FetchImage) -> str:
+    """Return the page."""
+    cards = await _cards(facts.shown, fetch)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("labelbus_cli"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["ink"] = _ink
+    environment.filters["when"] = _when
+    environment.filters["percent"] = lambda part, whole: 100 * part / whole if whole else 0
+    return environment.get_template("report.html").render(
+        facts=facts,
+        job=facts.job,
+        cards=cards,
+        widest_label=max((row.after for row in facts.labels), default=0),
+        duration=_duration(facts.job),
+        rendered_at=datetime.now(UTC),
+    )
+
+
+async def _cards(shown: Sequence[SampleChange], fetch: FetchImage) -> list[Card]:
+    """Fetch eight pictures at a time."""
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def card(change: SampleChange) -> Card:
+        async with slots:
+            return await _card(change, fetch)
+
+    return await asyncio.gather(*(card(change) for change in shown))
+
+
+async def _card(change: SampleChange, fetch: FetchImage) -> Card:
+    jpeg, problem = "", ""
+    width, height = change.facts.width or 320, change.facts.height or 240
+    if change.facts.kind == "image" or change.after.boxes or change.before.boxes:
+        try:
+            picture = scaled(await fetch(change.sample_id), change.facts, widest=_WIDEST_PX)
+            width, height = picture.frame_width, picture.frame_height
+            jpeg = base64.b64encode(picture.jpeg()).decode()
+        except NoPicture as error:
+            problem = str(error)
+        except Exception as error:  # whatever keeps one picture away must not keep the page away
+            problem = f"The picture could not be fetched: {error}"
+    font = max(width, height) / 26
+    sides = (
+        _side("Before", change.before, change.after, change, font),
+        _side("After", change.after, change.before, change, font),
+    )
+    return Card(change, jpeg, problem, width, height, font, sides)
+
+
+def _side(title: str, labels: LabelSet, other: LabelSet, change: SampleChange, font: float) -> Side:
+    there = {box.content for box in other.boxes}
+    metadata = tuple((k, v, other.metadata.get(k) != v) for k, v in sorted(labels.metadata.items()))
+    return Side(
+        title=title,
+        class_label=labels.label.label if labels.label else "",
+        disabled=labels.disabled,
+        boxes=tuple(_box(box, box.content not in there, font) for box in labels.boxes),
+        ranges=_ranges(labels, change.facts.values_count),
+        metadata=metadata,
+    )
+
+
+def _box(box: BoundingBox, is_new: bool, font: float) -> BoxView:
+    text = box.label if box.score is None else f"{box.label} {box.score:.2f}"
+    text = text if len(text) <= 40 else text[:39] + "…"
+    tag_y = box.y - font * 1.25 if box.y >= font * 1.25 else float(box.y)
+    tag_width = font * (0.58 * len(text) + 0.5)
+    ink = _ink(box.label)
+    return BoxView(box.x, box.y, box.width, box.height, text, ink, is_new, tag_y, tag_width)
+
+
+def _ranges(labels: LabelSet, length: int | None) -> tuple[RangeView, ...]:
+    rows = painted(labels.ranges)
+    whole = length or max((end + 1 for _, end, _, _ in rows), default=1)
+    return tuple(
+        RangeView(100 * start / whole, 100 * (end + 1 - start) / whole, label, _ink(label))
+        for start, end, label, _ in rows
+    )
+
+
+def _ink(label: str) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour(label))
+
+
+def _when(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _duration(job: JobRow) -> str:
+    if job.started_at is None or job.ended_at is None:
+        return "–"
+    seconds = round(job.ended_at - job.started_at)
+    hours, rest = divmod(seconds, 3600)
+    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
+
+
+def states(progress: Progress) -> Sequence[tuple[str, int]]:
+    """Return the states of a job's samples with their counts, ended ones first."""
+    order = ("committed", "proposed", "held", "failed", "writing", "labeling", "pending")
+    return [(state, progress.counts[state]) for state in order if progress.counts.get(state)]
