@@ -94,7 +94,7 @@ class Calls:
             backoff_s = min(backoff_s * 2, _LONGEST_WAIT_S)
 
     async def _attempt(self, call: Call, read: Callable[[Call, httpx.Response], _T]) -> _T | Fault:
-        """Send once. Foreign exceptions end here, unchained: tracebacks of their frames show the key."""
+        """Send once. Foreign exceptions and frames end here: their locals may show the key."""
         try:
             async with self._limits.slot(), asyncio.timeout(self.settings.timeout_s):
                 response = await self._send(call)
@@ -108,7 +108,7 @@ class Calls:
         if isinstance(outcome, Fault):
             self._redact(outcome.error)
             return outcome
-        raise self._redact(outcome)
+        raise self._redact(outcome).with_traceback(None)
 
     async def _send(self, call: Call) -> httpx.Response:
         self.calls[call.count_as] += 1
