@@ -60,7 +60,9 @@ class Labeled:
 class Labeler(Protocol):
     """Computes drafts. `label` answers each task of a batch with its outcome or the error that it met.
 
-    A batch may mix jobs, projects and parameters.
+    A batch may mix jobs, projects and parameters. `label` is called again before earlier calls have
+    returned, so that downloads overlap computing; a labeler whose engine takes one batch at a time queues.
+    A draft keeps what the step is not about: parts and metadata that others made stay as they are.
     """
 
     async def open(self) -> None:

@@ -1,26 +1,22 @@
 """Studio for a project and a secret's name, and what Studio's faults mean to the runtime."""
 
-from typing import TYPE_CHECKING
-
 from labelbus_contracts.ids import ProjectId, SampleId, SecretName
 from labelbus_runtime.errors import RetryLater, SampleRefused
+from labelbus_studio.client import StudioClient, StudioClients
 from labelbus_studio.errors import KeyRefused, SampleNotFound, StudioError, StudioRefused, StudioUnavailable
 
 from labelbus_ledger.errors import SecretUnavailable
 from labelbus_ledger.secrets import SecretStore
 
-if TYPE_CHECKING:
-    from labelbus_studio.client import StudioClient, StudioClients
-
 
 class StudioAccess:
     """Opens a secret and hands out the client that holds it; the secret goes nowhere else."""
 
-    def __init__(self, clients: "StudioClients", secrets: SecretStore) -> None:
+    def __init__(self, clients: StudioClients, secrets: SecretStore) -> None:
         self._clients = clients
         self._secrets = secrets
 
-    async def client(self, project_id: ProjectId, secret_name: SecretName) -> "StudioClient":
+    async def client(self, project_id: ProjectId, secret_name: SecretName) -> StudioClient:
         """Return the client of a project's key.
 
         Raises `RetryLater` for the whole job where the secret cannot be had, and `Unavailable`.

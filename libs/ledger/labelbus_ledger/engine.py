@@ -49,21 +49,41 @@ class Ledger:
 
         Raises `Unavailable` and `LedgerError`.
         """
-        url = settings.url
-        if url.get_backend_name() == "sqlite":
-            _make_file(url, make_folder=not settings.database_url)
-        ledger = cls(url)
+        ledger = cls.at(settings)
         try:
-            if not await ledger._is_current():
-                if ledger.dialect == "postgresql":
-                    raise LedgerNotMigrated(
-                        f"The ledger {ledger.url} is not migrated. Run `labelbus ledger upgrade`."
-                    )
-                await ledger._migrate()
+            await ledger.prepare()
         except BaseException:
             await ledger.close()
             raise
         return ledger
+
+    @classmethod
+    def at(cls, settings: LedgerSettings) -> Self:
+        """Return a ledger that is not connected yet; `prepare` comes first. Raises `LedgerError`."""
+        url = settings.url
+        if url.get_backend_name() == "sqlite":
+            _make_file(url, make_folder=not settings.database_url)
+        return cls(url)
+
+    async def prepare(self) -> None:
+        """Do what `open` does beside making the object. Raises `Unavailable` and `LedgerError`."""
+        if await self._is_current():
+            return
+        if self.dialect == "postgresql":
+            raise LedgerNotMigrated(f"The ledger {self.url} is not migrated. Run `labelbus ledger upgrade`.")
+        await self.migrate()
+
+    async def migrate(self) -> None:
+        """Bring the tables to this version. Safe to repeat, and under several processes at once."""
+        from labelbus_ledger.migrations import run_migrations  # Alembic costs a quarter of a second
+
+        async with self.write() as connection:
+            if self.dialect == "postgresql":
+                await connection.execute(sa.text("SELECT pg_advisory_xact_lock(7405871)"))
+            version = await _version(connection)  # another process may have been faster
+            if not _understands(version, self.url):
+                await _refuse_foreign_file(connection, self)
+                await connection.run_sync(run_migrations)
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Open a transaction for reading. Raises `Unavailable` and `LedgerError`."""
@@ -109,26 +129,12 @@ class Ledger:
             version = await _version(connection)
         return _understands(version, self.url)
 
-    async def _migrate(self) -> None:
-        from labelbus_ledger.migrations import run_migrations  # Alembic costs a quarter of a second
-
-        async with self.write() as connection:
-            if self.dialect == "postgresql":
-                await connection.execute(sa.text("SELECT pg_advisory_xact_lock(7405871)"))
-            version = await _version(connection)  # another process may have been faster
-            if not _understands(version, self.url):
-                await _refuse_foreign_file(connection, self)
-                await connection.run_sync(run_migrations)
-
 
 async def upgrade(settings: LedgerSettings) -> None:
     """Bring the ledger's tables to this version. Safe to repeat, and under several processes at once."""
-    url = settings.url
-    if url.get_backend_name() == "sqlite":
-        _make_file(url, make_folder=not settings.database_url)
-    ledger = Ledger(url)
+    ledger = Ledger.at(settings)
     try:
-        await ledger._migrate()
+        await ledger.migrate()
     finally:
         await ledger.close()
 

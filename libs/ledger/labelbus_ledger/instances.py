@@ -1,5 +1,6 @@
 """Which processes are alive, and how much each works on at once."""
 
+import hashlib
 from typing import Final
 
 import sqlalchemy as sa
@@ -13,6 +14,13 @@ from labelbus_ledger.tables import instances
 REPORT_EVERY_S: Final = 5.0
 SEEN_WITHIN_S: Final = 20.0
 _FORGOTTEN_AFTER_S: Final = 24 * 3600.0
+
+
+def kafka_carrier_id(bootstrap_servers: str, topic_prefix: str = "") -> str:
+    """Return what jobs and instances of a Kafka cluster are marked with: alike in all its processes."""
+    servers = ",".join(sorted(one.strip() for one in bootstrap_servers.split(",")))
+    name = f"kafka:{servers}" + (f"/{topic_prefix}" if topic_prefix else "")
+    return name if len(name) <= 128 else "kafka:" + hashlib.sha256(name.encode()).hexdigest()
 
 
 async def report(ledger: Ledger, carrier: str, service: str, name: str, capacity: int) -> None:

@@ -1,0 +1,204 @@
+"""The worker around a labeler: from `LabelSample` to what became of it."""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final
+
+from labelbus_contracts.labels import Base
+from labelbus_contracts.topics import label_topic
+from labelbus_contracts.v1.commands import LabelSample
+from labelbus_contracts.v1.events import SampleFailed, SampleLabeled, SampleSkipped, Usage
+from labelbus_contracts.v1.message import Message, message_id
+from labelbus_ledger.access import StudioAccess
+from labelbus_ledger.engine import Ledger
+from labelbus_ledger.instances import Heartbeat
+from labelbus_ledger.job_states import JobStates
+from labelbus_runtime.batching import Batcher
+from labelbus_runtime.errors import InvalidMessage, RetryLater, SampleRefused
+from labelbus_runtime.worker import Carrier, Worker
+
+from labelbus_labeling.cache import BlobCache
+from labelbus_labeling.errors import WrongParameters
+from labelbus_labeling.labeler import Labeled, Labeler, LabelerParameters, LabelTask, Registration
+from labelbus_labeling.reading import SampleReader
+from labelbus_labeling.registry import check_fits, validate_parameters
+
+_AHEAD: Final = 2  # samples taken per sample worked on: downloads overlap computing
+_AROUND_S: Final = 120.0  # reading a base and waiting for a batch, beside the labeler's own time
+
+
+class LabelerService:
+    """Labels the samples of one labeler's topic. Its labeler gets several batches at once."""
+
+    def __init__(
+        self,
+        registration: Registration,
+        labeler: Labeler,
+        *,
+        access: StudioAccess,
+        job_states: JobStates,
+        ledger: Ledger,
+        carrier_id: str,
+        instance: str,
+        cache: BlobCache,
+    ) -> None:
+        self._registration = registration
+        self._labeler = labeler
+        self._job_states = job_states
+        self._reader = SampleReader(access, cache)
+        self._parameters = lru_cache(maxsize=256)(self._parse)
+        self._heartbeat = Heartbeat(ledger, carrier_id, registration.name, instance, registration.capacity)
+        self._batcher = Batcher(
+            self._label,
+            max_size=registration.max_batch,
+            max_wait_s=registration.max_wait_s,
+            parallel=max(2, math.ceil(_AHEAD * registration.capacity / registration.max_batch)),
+        )
+
+    def workers(self) -> Sequence[Worker]:
+        """Return the one worker."""
+        name = self._registration.name
+        return [
+            Worker(
+                service=name,
+                topic=label_topic(name),
+                handle=self.handle,
+                group=f"labelbus.{name}",
+                concurrency=_AHEAD * self._registration.capacity,
+                timeout_s=self._registration.timeout_s + _AROUND_S,
+            )
+        ]
+
+    async def start(self, carrier: Carrier) -> None:
+        """Load the labeler, then report it. Raises `SettingsError`, `Unavailable`."""
+        await self._labeler.open()
+        await self._heartbeat.start()
+
+    async def stop(self) -> None:
+        """Answer what waits, free the labeler, and withdraw the report."""
+        await self._batcher.close()
+        await self._labeler.close()
+        await self._heartbeat.stop()
+
+    async def handle(self, message: Message) -> Sequence[Message]:
+        """Answer one `LabelSample` with `SampleLabeled`, `SampleFailed` or `SampleSkipped`.
+
+        Raises `InvalidMessage`, `Unavailable`, and whatever the labeler does not classify.
+        """
+        if not isinstance(message, LabelSample) or message.labeler != self._registration.name:
+            raise InvalidMessage(
+                f"{message.id} is not for {self._registration.name}. Check who publishes it."
+            )
+        if not await self._job_states.runs(message.job_id):
+            return [_skipped(message)]
+        base = message.base
+        started = time.perf_counter()
+        try:
+            parameters = self._parameters(json.dumps(message.parameters, sort_keys=True))
+            base = base or await self._reader.base(message)
+            labeled = await self._batcher(self._task(message, base, parameters))
+        except (RetryLater, SampleRefused) as error:
+            return [_failed(message, error, base=base, seconds=time.perf_counter() - started)]
+        return [_labeled(message, base, labeled)]
+
+    def _task(self, command: LabelSample, base: Base, parameters: LabelerParameters) -> LabelTask:
+        misfit = check_fits(self._registration, base.sample.labeling_method, base.sample.kind)
+        if misfit is not None:
+            raise SampleRefused(f"Sample {command.sample_id}: {misfit}", code="unfit")
+        return LabelTask(
+            job_id=command.job_id,
+            project_id=command.project_id,
+            sample_id=command.sample_id,
+            base=base,
+            draft=command.draft or base.labels,
+            parameters=parameters,
+            source=f"{command.labeler}#{command.step}",
+            media=self._reader.media(command, base),
+        )
+
+    def _parse(self, parameters: str) -> LabelerParameters:
+        """Parse parameters, once per distinct text. Wrong ones concern the whole job."""
+        try:
+            return validate_parameters(self._registration, json.loads(parameters))
+        except WrongParameters as error:
+            raise RetryLater(str(error), scope="job", code="parameters") from error
+
+    async def _label(self, batch: Sequence[LabelTask]) -> Sequence[Labeled | Exception]:
+        """Have a batch labeled; a labeler that does not measure itself gets its share of the time."""
+        started = time.perf_counter()
+        outcomes = await self._labeler.label(batch)
+        if len(outcomes) != len(batch):
+            raise RuntimeError(
+                f"{self._registration.name} answered {len(outcomes)} of {len(batch)} tasks. Mend the labeler."
+            )
+        share_s = (time.perf_counter() - started) / len(batch)
+        return [_measured(outcome, share_s) for outcome in outcomes]
+
+
+def _measured(outcome: Labeled | Exception, seconds: float) -> Labeled | Exception:
+    if isinstance(outcome, Exception) or outcome.usage.seconds > 0:
+        return outcome
+    return replace(outcome, usage=outcome.usage.model_copy(update={"seconds": seconds}))
+
+
+def _labeled(command: LabelSample, base: Base, labeled: Labeled) -> SampleLabeled:
+    return SampleLabeled(
+        id=_id("sample_labeled", command),
+        job_id=command.job_id,
+        run=command.run,
+        project_id=command.project_id,
+        sample_id=command.sample_id,
+        attempt=command.attempt,
+        step=command.step,
+        labeler=command.labeler,
+        base=base,
+        draft=labeled.draft,
+        model=labeled.model,
+        usage=labeled.usage,
+        notes=labeled.notes,
+    )
+
+
+def _failed(
+    command: LabelSample, error: RetryLater | SampleRefused, *, base: Base | None, seconds: float
+) -> SampleFailed:
+    again = error if isinstance(error, RetryLater) else None
+    return SampleFailed(
+        id=_id("sample_failed", command),
+        job_id=command.job_id,
+        run=command.run,
+        project_id=command.project_id,
+        sample_id=command.sample_id,
+        attempt=command.attempt,
+        step=command.step,
+        labeler=command.labeler,
+        reason=error.reason,
+        code=error.code,
+        permanent=again is None,
+        retry_after_s=None if again is None else again.after_s,
+        scope="sample" if again is None else again.scope,
+        base=base,
+        usage=Usage(seconds=seconds),
+    )
+
+
+def _skipped(command: LabelSample) -> SampleSkipped:
+    return SampleSkipped(
+        id=_id("sample_skipped", command),
+        job_id=command.job_id,
+        run=command.run,
+        project_id=command.project_id,
+        sample_id=command.sample_id,
+        attempt=command.attempt,
+        step=command.step,
+        labeler=command.labeler,
+        reason=f"Job {command.job_id} does not run.",
+    )
+
+
+def _id(kind: str, command: LabelSample) -> str:
+    return message_id(kind, command.job_id, command.run, command.sample_id, command.step, command.attempt)

@@ -1,0 +1,7 @@
+"""The detector as a process on Kafka: `uvicorn labelbus_detector.app:app`."""
+
+from labelbus_labeling.app import kafka_app
+
+from labelbus_detector import registration
+
+app = kafka_app(registration())
