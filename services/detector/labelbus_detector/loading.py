@@ -1,0 +1,123 @@
+"""Loading a model: from a folder, the hub or this package; every way it fails, with what to change."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from labelbus_detector.errors import ModelUnavailable
+from labelbus_detector.models import TOY_FOLDER, TOY_MODEL
+
+if TYPE_CHECKING:
+    import torch
+
+    from labelbus_detector.engine import OwlEngine
+
+Device = Literal["auto", "cuda", "mps", "cpu"]
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
+_KINDS: Final = ("owlvit", "owlv2")
+
+
+def load_engine(
+    model: str, *, device: Device = "auto", dtype: Precision = "auto", pad_value: float = 0.0
+) -> "OwlEngine":
+    """Load an OWL-ViT or OWLv2 model by folder, hub id or the name `toy`. Raises `ModelUnavailable`."""
+    try:
+        import torch
+        from transformers import AutoModelForZeroShotObjectDetection, AutoTokenizer
+
+        from labelbus_detector.engine import OwlEngine
+    except ImportError as error:
+        raise ModelUnavailable(
+            f"A local detector needs torch and transformers ({error}). Install labelbus-detector[torch], or "
+            "set BEAM_ENDPOINT and BEAM_ACCESS_KEY to use a detector elsewhere."
+        ) from error
+    place = _place(model)
+    _check_kind(model, place)
+    where = _device(device)
+    if Path(place).exists():
+        _hide_progress()
+    try:
+        weights = AutoModelForZeroShotObjectDetection.from_pretrained(place, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(place)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _unavailable(model, error) from error
+    return OwlEngine(weights, tokenizer, device=where, dtype=_dtype(dtype, where), pad_value=pad_value)
+
+
+def gpu_name() -> str | None:
+    """Name the accelerator that `auto` would choose; None where there is none, or no torch."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return "Apple GPU" if torch.backends.mps.is_available() else None
+
+
+def _place(model: str) -> str:
+    if model == TOY_MODEL:
+        return str(TOY_FOLDER)
+    folder = Path(model).expanduser()
+    if folder.exists() and not (folder / "config.json").is_file():
+        raise ModelUnavailable(
+            f"The model folder {model} holds no config.json. Name a folder that save_pretrained wrote."
+        )
+    if folder.exists():
+        return str(folder)
+    if model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise ModelUnavailable(
+            f"The model folder {model} does not exist. Correct LABELBUS_DETECTOR_MODEL: a folder, a hub id "
+            f"such as google/owlvit-base-patch32, or '{TOY_MODEL}'."
+        )
+    return model
+
+
+def _check_kind(model: str, place: str) -> None:
+    from transformers import AutoConfig
+
+    try:
+        kind = AutoConfig.from_pretrained(place).model_type
+    except (OSError, ValueError) as error:
+        raise _unavailable(model, error) from error
+    if kind not in _KINDS:
+        raise ModelUnavailable(
+            f"The model {model} is of kind '{kind}', not {' or '.join(_KINDS)}. Choose an OWL-ViT or OWLv2 "
+            "model, such as google/owlv2-base-patch16-ensemble."
+        )
+
+
+def _hide_progress() -> None:
+    """Leave the bars to downloads: reading a folder takes a moment."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _unavailable(model: str, error: Exception) -> ModelUnavailable:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return ModelUnavailable(
+        f"The model {model} cannot be loaded: {first} Check the name and the connection to huggingface.co, "
+        f"or set LABELBUS_DETECTOR_MODEL to a folder or to '{TOY_MODEL}', or BEAM_ENDPOINT to a detector "
+        "elsewhere."
+    )
+
+
+def _device(wanted: Device) -> str:
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return next(name for name, is_there in there.items() if is_there)
+    if not there[wanted]:
+        raise ModelUnavailable(
+            f"This machine has no device '{wanted}' that torch can use. Set LABELBUS_DETECTOR_DEVICE=auto."
+        )
+    return wanted
+
+
+def _dtype(wanted: Precision, device: str) -> "torch.dtype":
+    import torch
+
+    if wanted == "auto":
+        return torch.float16 if device == "cuda" else torch.float32
+    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[wanted]
