@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests that want one; it needs neither root nor a container."""
+"""A real PostgreSQL and a real Kafka for the tests that want one; neither needs root or a container."""
 
 import importlib.util
 import os
@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -79,6 +81,31 @@ def postgres() -> Iterator[PostgresServer]:
 def postgres_url(postgres: PostgresServer) -> str:
     """Return the URL of an empty database."""
     return postgres.new_database()
+
+
+@pytest.fixture(scope="session")
+def real_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Start Apache Kafka on a free port (`tools/kafka`); a machine that cannot run it skips, CI fails."""
+    tool = _kafka_tool()
+    kafka = tool.LocalKafka(tmp_path_factory.mktemp("kafka"))
+    try:
+        kafka.start()
+    except tool.CannotRun as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    yield kafka
+    kafka.remove()
+
+
+def _kafka_tool() -> ModuleType:
+    path = Path(__file__).parents[1] / "tools" / "kafka" / "kafka.py"
+    spec = importlib.util.spec_from_file_location("labelbus_local_kafka", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _programs() -> Path | None:
