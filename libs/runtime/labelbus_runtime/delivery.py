@@ -32,7 +32,10 @@ _MOST_WAIT_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A message that failed by a bug. It needs no slot: `Delivery.settle` finishes it beside the others."""
+    """A message that failed by a bug. It needs no slot: `Delivery.settle` finishes it beside the others.
+
+    `successes` is how many messages had succeeded when its last try began.
+    """
 
     record: Record
     message: Message
@@ -90,7 +93,11 @@ class Delivery:
     async def _handle(self, record: Record, message: Message, started: float) -> Ending | Held:
         attempt = waits = 0
         asked = answers.question(self.worker.topic, record, message)
-        while (error := await self._try(message)) is not None:
+        while True:
+            successes = self._successes
+            error = await self._try(message)
+            if error is None:
+                break
             if isinstance(error, Unavailable) or (
                 isinstance(error, RetryLater) and answers.later(asked, error) is None
             ):
@@ -99,7 +106,8 @@ class Delivery:
                 continue
             attempt += 1
             if not _tries_again(error) or attempt >= self.worker.retry.attempts or self.stopped:
-                return await self._give_up(record, message, error, attempts=attempt, started=started)
+                held = Held(record, message, error, attempt, successes, started)
+                return await self._give_up(held)
             self._metrics.retried.inc()
             await asyncio.sleep(self._backoff_s(attempt, error))
         self._succeeded()
@@ -120,9 +128,9 @@ class Delivery:
             return error
         return None
 
-    async def _give_up(
-        self, record: Record, message: Message, error: BaseException, *, attempts: int, started: float
-    ) -> Ending | Held:
+    async def _give_up(self, last: Held) -> Ending | Held:
+        """End a message after its last try; return it where only a proof of the deployment helps."""
+        record, message, error, started = last.record, last.message, last.error, last.started
         asked = answers.question(self.worker.topic, record, message)
         if isinstance(error, RetryLater) and (answer := answers.later(asked, error)) is not None:
             await self._publish([answer])
@@ -133,11 +141,11 @@ class Delivery:
                 await self._publish([refusal])
                 return self._ended("refused", record, message, started, error)
         if isinstance(error, InvalidMessage | SampleRefused):
-            return await self._bury(record, message, error, attempts=attempts, started=started)
+            return await self._bury(record, message, error, attempts=last.attempts, started=started)
         self._failed(message, error)
         if self.stopped is not None:
             return self._ended("undelivered", record, message, started, error)
-        return Held(record, message, error, attempts, self._successes, started)
+        return last
 
     async def _bury(
         self, record: Record, message: Message | None, error: BaseException, *, attempts: int, started: float

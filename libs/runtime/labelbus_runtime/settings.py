@@ -31,7 +31,8 @@ class KafkaSettings(BaseSettings):
     """How to reach Kafka. Times are in seconds, as the names say.
 
     `session_timeout_s` bounds how long a killed worker's partitions stand still; `revoke_drain_s` how long
-    a rebalance waits for running messages. `create_topics` may be off where people create topics.
+    a rebalance waits for running messages. `create_topics` may be off where people create topics. `tracing`
+    makes OpenTelemetry spans; where they go is OpenTelemetry's own setting (OTEL_EXPORTER_OTLP_ENDPOINT).
     """
 
     model_config = SettingsConfigDict(
@@ -58,6 +59,8 @@ class KafkaSettings(BaseSettings):
     commit_interval_s: float = Field(default=0.2, gt=0)
     window: int = Field(default=5_000, ge=1)
     connect_timeout_s: float = Field(default=30.0, gt=0)
+    request_timeout_s: float = Field(default=40.0, gt=0)
+    tracing: bool = False
 
     @model_validator(mode="after")
     def _sasl_needs_a_name(self) -> "KafkaSettings":

@@ -1,0 +1,6 @@
+"""The carrier on Apache Kafka, through FastStream: nothing else in Labelbus knows either."""
+
+from labelbus_runtime.kafka.app import app_for, documentation
+from labelbus_runtime.kafka.carrier import KafkaCarrier
+
+__all__ = ["KafkaCarrier", "app_for", "documentation"]

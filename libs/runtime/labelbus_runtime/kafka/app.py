@@ -1,0 +1,125 @@
+"""ASGI applications: a service that `faststream run` starts, and the AsyncAPI document of every topic."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from faststream import AckPolicy
+from faststream.asgi import AsgiFastStream, AsgiResponse, get
+from faststream.asgi.types import Scope
+from faststream.kafka import KafkaBroker
+from faststream.specification import AsyncAPI
+from labelbus_contracts.topics import COMMITS, DEAD_LETTERS, EVENTS, JOBS, WRITES, Topic, label_topic
+from prometheus_client import make_asgi_app
+
+from labelbus_runtime.kafka.carrier import KafkaCarrier
+from labelbus_runtime.worker import Worker
+
+Hook = Callable[[], Awaitable[None]]
+
+
+def app_for(
+    carrier: KafkaCarrier,
+    workers: Sequence[Worker] = (),
+    *,
+    title: str,
+    version: str = "1.0.0",
+    before: Sequence[Hook] = (),
+    after: Sequence[Hook] = (),
+    drain_s: float = 15.0,
+) -> AsgiFastStream:
+    """Return the app of a service: it delivers, and answers /live, /ready, /metrics and /docs.
+
+    `before` runs before anything is delivered (open the ledger), `after` once nothing is any more.
+    """
+    for worker in workers:
+        carrier.mount(worker)
+
+    async def prepare() -> None:
+        for hook in before:
+            await hook()
+        await carrier.prepare()
+
+    async def begin() -> None:
+        await carrier.begin()
+
+    async def drain() -> None:
+        await carrier.drain(drain_s=drain_s)
+
+    async def close() -> None:
+        for hook in after:
+            await hook()
+
+    return AsgiFastStream(
+        carrier.broker,
+        on_startup=[prepare],
+        after_startup=[begin],
+        on_shutdown=[drain],
+        after_shutdown=[close],
+        specification=AsyncAPI(title=title, version=version),
+        asyncapi_path="/docs",
+        asgi_routes=[
+            ("/live", _live),
+            ("/ready", _ready(carrier)),
+            ("/metrics", make_asgi_app(carrier.registry)),
+        ],
+    )
+
+
+@get
+async def _live(scope: Scope) -> AsgiResponse:
+    """The process runs its loop."""
+    return AsgiResponse(b"alive\n", 200)
+
+
+def _ready(carrier: KafkaCarrier) -> Any:
+    @get
+    async def ready(scope: Scope) -> AsgiResponse:
+        """Every worker has its partitions, commits, and has not stopped."""
+        said = carrier.ready()
+        text = "ready\n" if said.ready else "".join(f"{line}\n" for line in said.complaints)
+        return AsgiResponse(text.encode(), 200 if said.ready else 503)
+
+    return ready
+
+
+def _document() -> AsgiFastStream:
+    broker = KafkaBroker("kafka:9092", logger=None, ack_policy=AckPolicy.MANUAL, apply_types=False)
+    for topic in (JOBS, label_topic("labeler"), EVENTS, WRITES, COMMITS, DEAD_LETTERS):
+        _declare(broker, topic)
+    return AsgiFastStream(
+        broker,
+        specification=AsyncAPI(
+            title="Labelbus",
+            version="1.0.0",
+            description="Every topic. `labelbus.label.labeler.v1` stands for one topic per labeler.",
+        ),
+        asyncapi_path="/docs",
+    )
+
+
+def _declare(broker: KafkaBroker, topic: Topic) -> None:
+    payload = reduce(or_, topic.messages) if topic.messages else bytes
+    said = (
+        f"From {', '.join(topic.producers)} to {', '.join(topic.consumers)}. "
+        f"Retention {topic.retention_ms // 3_600_000} h, {topic.partitions} partitions, "
+        f"records up to {topic.max_bytes // 1024} KiB."
+    )
+    broker.publisher(
+        topic.name,
+        title=f"{topic.name}:Send",
+        description=said,
+        schema=payload,
+    )
+
+    async def read(message: Any) -> None:
+        raise NotImplementedError
+
+    read.__annotations__ = {"message": payload, "return": None}
+    subscriber = broker.subscriber(topic.name, title=f"{topic.name}:Receive", description=said)
+    subscriber(read)
+
+
+documentation = _document()
+"""What `faststream docs gen labelbus_runtime.kafka:documentation` writes down."""
