@@ -31,6 +31,8 @@ _ABOUT_KEY = re.compile(
     re.IGNORECASE,
 )
 _ABOUT_LOAD = re.compile(r"rate limit|too many requests|try again later|temporarily", re.IGNORECASE)
+_ABOUT_PROCESSING = re.compile(r"(still|is|being|not finished) process(ing|ed)", re.IGNORECASE)
+_PROCESSING_S = 30.0
 _ABOUT_SAMPLE = re.compile(
     r"no such (raw data )?sample|sample\b.*(not found|not exist|n't exist|deleted)"
     r"|(could|can) ?(not|n't) find\b.*sample|unknown sample|invalid sample id|^(sample )?not found",
@@ -163,6 +165,9 @@ def _refusal(call: Call, error: object, response: httpx.Response) -> StudioError
         return KeyRefused(f"Studio refuses the API key: {said}. Give the job a valid key.", status)
     if status == 200 and _ABOUT_LOAD.search(said):
         return Fault(StudioUnavailable(f"Studio is too busy for {call.subject}: {said}."), undone=True)
+    if call.sample is not None and _ABOUT_PROCESSING.search(said):
+        text = f"Sample {call.sample} is not ready: {said}. Come back when Studio has processed it."
+        return StudioUnavailable(text, _PROCESSING_S)
     if call.sample is not None and (_ABOUT_SAMPLE.search(said) or (status == 404 and isinstance(error, str))):
         return SampleNotFound(f"Sample {call.sample} is gone: {said}. Remove it from the job.", status)
     return StudioRefused(f"Studio refuses {call.subject}: {said}", status)

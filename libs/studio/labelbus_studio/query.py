@@ -12,7 +12,11 @@ Category = Literal["all", "training", "testing", "validation", "post-processing"
 
 @dataclass(frozen=True, slots=True)
 class MetadataFilter:
-    """Samples that have (`eq`) or lack (`neq`) a metadata key, or one of the `values` for it."""
+    """Samples that have (`eq`) or lack (`neq`) a metadata key, or one of the `values` for it.
+
+    Whether `neq` finds samples without any metadata is not documented: to miss none, do not filter by it
+    but look at the metadata of all samples.
+    """
 
     key: str
     op: Literal["eq", "neq"] = "eq"
@@ -53,11 +57,8 @@ class SampleQuery:
         }
 
     def _metadata(self) -> list[dict[str, object]]:
-        """Write the filters; samples without metadata lack every key, so they pass where all are `neq`."""
         items: list[dict[str, object]] = [
             {"key": one.key, "op": one.op, **({"values": list(one.values)} if one.values else {})}
             for one in self.metadata
         ]
-        if all(one.op == "neq" for one in self.metadata):
-            items.append({"no_metadata": True})
         return [*items, {"filters_combinator": "and"}]

@@ -13,6 +13,7 @@ from labelbus_studio import (
     StudioClients,
     StudioConfused,
     StudioSettings,
+    StudioUnavailable,
 )
 from labelbus_studio.testing import ScriptedStudio
 from pydantic import SecretStr
@@ -161,7 +162,6 @@ async def test_a_query_says_only_what_is_asked(client: StudioClient, studio: Scr
     assert json.loads(sent["labels"]) == ["a", "b,c"]
     assert json.loads(sent["metadata"]) == [
         {"key": "done", "op": "neq"},
-        {"no_metadata": True},
         {"filters_combinator": "and"},
     ]
     assert (sent["filename"], sent["dataType"], sent["minId"], sent["maxId"]) == ("img", "image", "3", "7")
@@ -197,6 +197,15 @@ async def test_media_failures_are_read(client: StudioClient, studio: ScriptedStu
     studio.answer = lambda request: httpx.Response(200, html="<html>")
     with pytest.raises(StudioConfused):
         await client.image(1, 2)
+
+
+async def test_a_sample_in_processing_is_come_back_to(client: StudioClient, studio: ScriptedStudio) -> None:
+    """A sample that is not ready is not refused for good, and not asked for again at once."""
+    studio.queue(httpx.Response(200, json={"success": False, "error": "Sample is still processing"}))
+    with pytest.raises(StudioUnavailable) as caught:
+        await client.image(1, 2)
+    assert caught.value.retry_after_s == 30
+    assert len(studio.requests) == 1
 
 
 async def test_clients_are_shared_by_key(studio: ScriptedStudio) -> None:
