@@ -1,0 +1,450 @@
+"""What the dispatcher writes: jobs and the rows of their samples. Every statement of it is here.
+
+Functions take an open connection; the caller's transaction is the unit. Times are unix seconds in UTC.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+import sqlalchemy as sa
+from labelbus_contracts.ids import JobId, ProjectId, SampleId
+from labelbus_contracts.jobs import JobMode
+from labelbus_contracts.v1.commands import SubmitJob
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from labelbus_ledger.engine import Ledger
+from labelbus_ledger.tables import (
+    ENDED_JOB_STATES,
+    OPEN_STATES,
+    DesiredState,
+    JobState,
+    SampleState,
+    claims,
+    jobs,
+    leases,
+    proposals,
+    samples,
+)
+
+IDS_PER_STATEMENT: Final = 10_000
+COMMITTER: Final = "committer"
+_IN_FLIGHT = sa.text("samples.state IN ('labeling', 'writing')")  # literal: only so the partial index serves
+_EMBEDDED = "embedded:%"
+
+
+@dataclass(frozen=True, slots=True)
+class JobHead:
+    """A job's row without its command."""
+
+    job_id: JobId
+    project_id: ProjectId
+    carrier: str
+    mode: JobMode
+    weight: int
+    state: JobState
+    desired_state: DesiredState
+    reason: str
+    run: int
+    selected: bool
+    cursor: str | None
+    total: int
+    failures: int
+    changed_at: float
+    finish_sent_at: float | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether nothing happens to the job any more, unless it is resumed."""
+        return self.state in ENDED_JOB_STATES
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether its samples may be worked on."""
+        return self.desired_state == "run" and not self.has_ended
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRow:
+    """One sample of one job. `base` and `draft` are JSON as pydantic writes it."""
+
+    job_id: JobId
+    sample_id: SampleId
+    position: int
+    state: SampleState
+    step: int = 0
+    attempt: int = 1
+    tries: int = 0
+    labeler: str | None = None
+    due_at: float = 0.0
+    deadline_at: float | None = None
+    first_sent_at: float | None = None
+    base: str | None = None
+    draft: str | None = None
+    code: str | None = None
+    reason: str | None = None
+    ended_at: float | None = None
+
+    @property
+    def key(self) -> tuple[JobId, SampleId]:
+        """Return the primary key; transactions lock rows in its order."""
+        return (self.job_id, self.sample_id)
+
+
+_HEAD = tuple(jobs.c[field.name] for field in fields(JobHead))
+_ROW = tuple(samples.c[field.name] for field in fields(SampleRow))
+_MUTABLE: Final = tuple(
+    field.name for field in fields(SampleRow) if field.name not in ("job_id", "sample_id", "position")
+)
+_SAVE = (
+    sa.update(samples)
+    .where(samples.c.job_id == sa.bindparam("at_job"), samples.c.sample_id == sa.bindparam("at_sample"))
+    .values({name: sa.bindparam(name) for name in _MUTABLE})
+)
+_MARK = (
+    sa.update(samples)
+    .where(
+        samples.c.job_id == sa.bindparam("at_job"),
+        samples.c.sample_id == sa.bindparam("at_sample"),
+        samples.c.state == "pending",
+        samples.c.step == sa.bindparam("at_step"),
+        samples.c.attempt == sa.bindparam("at_attempt"),
+    )
+    .values(
+        {name: sa.bindparam(name) for name in ("state", "labeler", "deadline_at", "first_sent_at")},
+    )
+)
+_PENDING = (
+    sa.select(*_ROW)
+    .where(
+        samples.c.job_id == sa.bindparam("at_job"),
+        samples.c.state == "pending",
+        samples.c.step == sa.bindparam("at_step"),
+        samples.c.position > sa.bindparam("after"),
+        samples.c.due_at <= sa.bindparam("now"),
+    )
+    .order_by(samples.c.position)
+    .limit(sa.bindparam("most"))
+)
+_COUNT_IN_FLIGHT = (
+    sa.select(samples.c.labeler, samples.c.job_id, sa.func.count())
+    .where(_IN_FLIGHT)
+    .group_by(samples.c.labeler, samples.c.job_id)
+)
+
+
+def fingerprint(submit: SubmitJob) -> str:
+    """Return a stable hash of what a job does and to what, whoever submits it and under whichever id."""
+    what = submit.model_dump_json(
+        include={"project_id", "action", "selection", "mode", "studio_job_id", "source_job_id", "on_conflict"}
+    )
+    return hashlib.sha256(what.encode()).hexdigest()
+
+
+# --- jobs ----------------------------------------------------------------------------------------
+
+
+async def find_unfinished(conn: AsyncConnection, fingerprint: str) -> JobId | None:
+    """Return the newest job of that fingerprint which has not ended."""
+    query = (
+        sa.select(jobs.c.job_id)
+        .where(jobs.c.fingerprint == fingerprint, jobs.c.state.not_in(ENDED_JOB_STATES))
+        .order_by(jobs.c.created_at.desc())
+    )
+    found = (await conn.execute(query)).scalars().first()
+    return None if found is None else JobId(found)
+
+
+async def insert_job(
+    ledger: Ledger, conn: AsyncConnection, submit: SubmitJob, *, carrier: str, state: JobState, now: float
+) -> bool:
+    """Insert a job; answer False where its id is taken."""
+    values = _job_values(submit, carrier=carrier, state=state, now=now)
+    statement = ledger.insert(jobs).values(values).on_conflict_do_nothing().returning(jobs.c.job_id)
+    return (await conn.execute(statement)).first() is not None
+
+
+async def insert_tombstone(
+    ledger: Ledger, conn: AsyncConnection, job_id: JobId, *, carrier: str, reason: str, now: float
+) -> None:
+    """Remember that a job was cancelled before it came. Its `submit` stays empty until then."""
+    values = {
+        "job_id": job_id, "project_id": 0, "carrier": carrier, "submit": "", "fingerprint": "",
+        "action_name": "", "mode": "preview", "weight": 1, "state": "cancelled", "desired_state": "cancel",
+        "reason": reason, "run": 1, "selected": True, "total": 0, "failures": 0, "created_at": now,
+        "ended_at": now, "changed_at": now,
+    }  # fmt: skip
+    await conn.execute(ledger.insert(jobs).values(values).on_conflict_do_nothing())
+
+
+async def fill_tombstone(conn: AsyncConnection, submit: SubmitJob) -> None:
+    """Tell what the job would have been that was cancelled before it came."""
+    values = {
+        "project_id": submit.project_id, "submit": submit.model_dump_json(), "mode": submit.mode,
+        "fingerprint": fingerprint(submit), "action_name": submit.action.name, "weight": submit.weight,
+    }  # fmt: skip
+    await conn.execute(
+        sa.update(jobs).where(jobs.c.job_id == submit.job_id, jobs.c.submit == "").values(values)
+    )
+
+
+async def job_heads(conn: AsyncConnection, job_ids: Collection[JobId]) -> dict[JobId, JobHead]:
+    """Return the rows of the jobs that exist."""
+    found = await conn.execute(sa.select(*_HEAD).where(jobs.c.job_id.in_(sorted(job_ids))))
+    return {row[0]: JobHead(*row) for row in found}
+
+
+async def job_head(conn: AsyncConnection, job_id: JobId, *, lock: bool = False) -> JobHead | None:
+    """Return one job's row; `lock` keeps it until the transaction ends, on PostgreSQL."""
+    query = sa.select(*_HEAD).where(jobs.c.job_id == job_id)
+    row = (await conn.execute(query.with_for_update() if lock else query)).first()
+    return None if row is None else JobHead(*row)
+
+
+async def open_jobs(conn: AsyncConnection, carrier: str) -> list[JobHead]:
+    """Return the jobs of a carrier that have not ended, oldest first."""
+    query = (
+        sa.select(*_HEAD)
+        .where(jobs.c.carrier == carrier, jobs.c.state.not_in(ENDED_JOB_STATES))
+        .order_by(jobs.c.created_at, jobs.c.job_id)
+    )
+    return [JobHead(*row) for row in await conn.execute(query)]
+
+
+async def submit_of(conn: AsyncConnection, job_id: JobId) -> SubmitJob | None:
+    """Return the command that made a job; None for a tombstone, or where there is no such job."""
+    text = (await conn.execute(sa.select(jobs.c.submit).where(jobs.c.job_id == job_id))).scalar()
+    return SubmitJob.model_validate_json(text) if text else None
+
+
+async def change_job(conn: AsyncConnection, head: JobHead, **changes: Any) -> JobHead:
+    """Write some columns of a job and return its new row. Pass `changed_at` where workers must know."""
+    await conn.execute(sa.update(jobs).where(jobs.c.job_id == head.job_id).values(changes))
+    return replace(head, **{name: value for name, value in changes.items() if name in JobHead.__slots__})
+
+
+async def add_failures(conn: AsyncConnection, failures: Mapping[JobId, int]) -> None:
+    """Count failed samples of jobs."""
+    for job_id, number in sorted(failures.items()):
+        statement = sa.update(jobs).where(jobs.c.job_id == job_id)
+        await conn.execute(statement.values(failures=jobs.c.failures + number))
+
+
+# --- samples -------------------------------------------------------------------------------------
+
+
+async def insert_samples(
+    ledger: Ledger, conn: AsyncConnection, head: JobHead, ids: Sequence[int], *, step: int = 0
+) -> int:
+    """Append samples to a job whose row is locked; known ones are left alone. Return how many are new."""
+    unique = list(dict.fromkeys(ids))
+    added = 0
+    for start in range(0, len(unique), IDS_PER_STATEMENT):
+        chunk = unique[start : start + IDS_PER_STATEMENT]
+        known = await known_ids(conn, head.job_id, chunk)
+        new = [
+            {"job_id": head.job_id, "sample_id": sample_id, "step": step, "state": "pending"}
+            for sample_id in chunk
+            if sample_id not in known
+        ]
+        for place, values in enumerate(new, start=head.total + added):
+            values["position"] = place
+        if new:
+            await conn.execute(ledger.insert(samples).on_conflict_do_nothing(), new)
+        added += len(new)
+    return added
+
+
+async def known_ids(conn: AsyncConnection, job_id: JobId, ids: Collection[int]) -> set[int]:
+    """Return which of the ids are samples of the job; at most `IDS_PER_STATEMENT` are asked for."""
+    query = sa.select(samples.c.sample_id).where(samples.c.job_id == job_id, samples.c.sample_id.in_(ids))
+    return set((await conn.execute(query)).scalars())
+
+
+async def copy_proposals(
+    ledger: Ledger, conn: AsyncConnection, head: JobHead, source: JobId, *, after: int, step: int
+) -> tuple[int, int | None]:
+    """Append the next stored proposals of a preview, with base and draft, as rows to be written.
+
+    Returns how many were appended and the last sample id, None at the end.
+    """
+    page = (
+        sa.select(proposals)
+        .where(proposals.c.job_id == source, proposals.c.sample_id > after)
+        .order_by(proposals.c.sample_id)
+        .limit(IDS_PER_STATEMENT)
+        .subquery()
+    )
+    number, last = (await conn.execute(sa.select(sa.func.count(), sa.func.max(page.c.sample_id)))).one()
+    if not number:
+        return 0, None
+    place = sa.func.row_number().over(order_by=page.c.sample_id) + (head.total - 1)
+    defaults = {"state": "pending", "step": step, "attempt": 1, "tries": 0, "due_at": 0.0}
+    columns = ["job_id", "sample_id", "position", "base", "draft", *defaults]
+    rows = sa.select(
+        sa.literal(head.job_id), page.c.sample_id, place, page.c.base, page.c.draft,
+        *(sa.literal(value) for value in defaults.values()),
+    ).where(sa.true())  # fmt: skip  # SQLite cannot parse an upsert of a SELECT without WHERE
+    await conn.execute(ledger.insert(samples).from_select(columns, rows).on_conflict_do_nothing())
+    return number, int(last)
+
+
+async def lock_rows(
+    conn: AsyncConnection, wanted: Mapping[JobId, Collection[SampleId]]
+) -> dict[tuple[JobId, SampleId], SampleRow]:
+    """Return the rows that exist, locked in the order of their keys where the database locks rows."""
+    rows: dict[tuple[JobId, SampleId], SampleRow] = {}
+    for job_id in sorted(wanted):
+        query = (
+            sa.select(*_ROW)
+            .where(samples.c.job_id == job_id, samples.c.sample_id.in_(sorted(wanted[job_id])))
+            .order_by(samples.c.sample_id)
+            .with_for_update()
+        )
+        for found in await conn.execute(query):
+            row = SampleRow(*found)
+            rows[row.key] = row
+    return rows
+
+
+async def save_rows(conn: AsyncConnection, rows: Iterable[SampleRow]) -> None:
+    """Write rows, in the order of their keys."""
+    values = [
+        {"at_job": row.job_id, "at_sample": row.sample_id, **{name: getattr(row, name) for name in _MUTABLE}}
+        for row in sorted(rows, key=lambda row: row.key)
+    ]
+    if values:
+        await conn.execute(_SAVE, values)
+
+
+async def mark_sent(
+    conn: AsyncConnection, rows: Iterable[SampleRow], *, deadline_at: float, now: float
+) -> None:
+    """Mark pending rows as in flight with their `labeler`, but for those that an event was faster on."""
+    values = [
+        {
+            "at_job": row.job_id, "at_sample": row.sample_id, "at_step": row.step, "at_attempt": row.attempt,
+            "state": "writing" if row.labeler == COMMITTER else "labeling", "labeler": row.labeler,
+            "deadline_at": deadline_at,
+            "first_sent_at": now if row.first_sent_at is None else row.first_sent_at,
+        }
+        for row in sorted(rows, key=lambda row: row.key)
+    ]  # fmt: skip
+    if values:
+        await conn.execute(_MARK, values)
+
+
+async def pending(
+    conn: AsyncConnection, job_id: JobId, step: int, *, after: int, now: float, most: int
+) -> list[SampleRow]:
+    """Return the next due rows of a step, by position."""
+    given = {"at_job": job_id, "at_step": step, "after": after, "now": now, "most": most}
+    return [SampleRow(*row) for row in await conn.execute(_PENDING, given)]
+
+
+async def in_flight(conn: AsyncConnection) -> dict[str, dict[JobId, int]]:
+    """Count the rows in flight per labeler and job."""
+    counts: dict[str, dict[JobId, int]] = {}
+    for labeler, job_id, number in await conn.execute(_COUNT_IN_FLIGHT):
+        counts.setdefault(labeler or "", {})[job_id] = number
+    return counts
+
+
+async def overdue(
+    conn: AsyncConnection, job_ids: Collection[JobId], *, now: float, most: int = 500
+) -> list[tuple[JobId, SampleId]]:
+    """Return keys of rows of these jobs that nobody answered in time."""
+    query = (
+        sa.select(samples.c.job_id, samples.c.sample_id)
+        .where(_IN_FLIGHT, samples.c.deadline_at <= now, samples.c.job_id.in_(sorted(job_ids)))
+        .limit(most)
+    )
+    return [(JobId(job_id), SampleId(sample_id)) for job_id, sample_id in await conn.execute(query)]
+
+
+async def any_in(conn: AsyncConnection, job_id: JobId, states: Sequence[str] = OPEN_STATES) -> bool:
+    """Tell whether some sample of a job is in one of the states; reads the index only."""
+    for state in states:
+        query = sa.select(sa.literal(1)).where(samples.c.job_id == job_id, samples.c.state == state).limit(1)
+        if (await conn.execute(query)).first() is not None:
+            return True
+    return False
+
+
+async def counts(conn: AsyncConnection, job_id: JobId) -> dict[str, int]:
+    """Count the samples of a job by state."""
+    query = sa.select(samples.c.state, sa.func.count()).where(samples.c.job_id == job_id)
+    rows = await conn.execute(query.group_by(samples.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+async def any_claim(conn: AsyncConnection, job_id: JobId) -> bool:
+    """Tell whether a write of the job is under way."""
+    query = sa.select(sa.literal(1)).where(claims.c.job_id == job_id).limit(1)
+    return (await conn.execute(query)).first() is not None
+
+
+async def take_back(conn: AsyncConnection, job_id: JobId) -> None:
+    """Make what a job has in flight pending again, as new attempts."""
+    statement = sa.update(samples).where(samples.c.job_id == job_id, _IN_FLIGHT)
+    await conn.execute(
+        statement.values(
+            state="pending", attempt=samples.c.attempt + 1, labeler=None, deadline_at=None, due_at=0.0
+        )
+    )
+
+
+async def reopen_failed(conn: AsyncConnection, job_id: JobId, *, source: JobId | None, steps: int) -> None:
+    """Make the failed samples of a job pending, from the start; those of a preview with its proposals."""
+    values: dict[str, Any] = {
+        "state": "pending", "step": 0, "attempt": 1, "tries": 0, "labeler": None, "due_at": 0.0,
+        "deadline_at": None, "first_sent_at": None, "code": None, "reason": None, "ended_at": None,
+    }  # fmt: skip
+    if source is not None:
+        of_sample = sa.and_(proposals.c.job_id == source, proposals.c.sample_id == samples.c.sample_id)
+        values["step"] = steps
+        values["base"] = sa.select(proposals.c.base).where(of_sample).scalar_subquery()
+        values["draft"] = sa.select(proposals.c.draft).where(of_sample).scalar_subquery()
+    await conn.execute(
+        sa.update(samples).where(samples.c.job_id == job_id, samples.c.state == "failed").values(values)
+    )
+
+
+# --- embedded processes that are gone ------------------------------------------------------------
+
+
+async def abandoned(conn: AsyncConnection, *, now: float, not_by: str) -> list[JobHead]:
+    """Return the unfinished jobs of embedded processes whose lease has lapsed."""
+    alive = sa.exists().where(leases.c.name == "process:" + jobs.c.carrier, leases.c.expires_at > now)
+    query = sa.select(*_HEAD).where(
+        jobs.c.carrier.like(_EMBEDDED),
+        jobs.c.carrier != not_by,
+        jobs.c.state.not_in(ENDED_JOB_STATES),
+        ~alive,
+    )
+    return [JobHead(*row) for row in await conn.execute(query)]
+
+
+async def take_over(conn: AsyncConnection, head: JobHead, *, carrier: str, now: float) -> bool:
+    """Give a job to another carrier; answer False where somebody was faster."""
+    statement = (
+        sa.update(jobs)
+        .where(jobs.c.job_id == head.job_id, jobs.c.carrier == head.carrier)
+        .values(carrier=carrier, changed_at=now)
+        .returning(jobs.c.job_id)
+    )
+    if (await conn.execute(statement)).first() is None:
+        return False
+    await take_back(conn, head.job_id)
+    return True
+
+
+def _job_values(submit: SubmitJob, *, carrier: str, state: JobState, now: float) -> dict[str, Any]:
+    return {
+        "job_id": submit.job_id, "project_id": submit.project_id, "carrier": carrier,
+        "submit": submit.model_dump_json(), "fingerprint": fingerprint(submit),
+        "action_name": submit.action.name, "mode": submit.mode, "weight": submit.weight, "state": state,
+        "desired_state": "run", "reason": "", "run": 1, "selected": False, "total": 0, "failures": 0,
+        "created_at": now, "changed_at": now,
+    }  # fmt: skip

@@ -1,0 +1,151 @@
+"""Handle events about samples: rows of a batch change in one transaction, then messages follow from them."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from labelbus_contracts.ids import JobId, SampleId
+from labelbus_contracts.v1 import events
+from labelbus_contracts.v1.message import Message
+from labelbus_ledger import dispatcher as ledger_rows
+from labelbus_ledger.dispatcher import JobHead, SampleRow
+from labelbus_ledger.engine import Ledger
+from labelbus_runtime.batching import Batcher
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from labelbus_dispatcher import announce
+from labelbus_dispatcher.decide import Decision, Job, Limits, decide
+from labelbus_dispatcher.recipes import Recipes
+
+Clock: TypeAlias = Callable[[], float]
+Answer: TypeAlias = Sequence[Message]
+
+
+class SampleEvents:
+    """The handler of the events about samples, and of the committer's answer to `FinishJob`.
+
+    `wake` is called when rows changed, so that the refill need not wait for its turn.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        limits: Limits,
+        recipes: Recipes,
+        wake: Callable[[], None],
+        batch: int = 256,
+        clock: Clock = time.time,
+    ) -> None:
+        self._ledger = ledger
+        self._limits = limits
+        self._recipes = recipes
+        self._wake = wake
+        self._clock = clock
+        self._batches: Batcher[events.SampleEvent, Answer] = Batcher(self._apply, max_size=batch)
+
+    async def handle(self, message: Message) -> Answer:
+        """Apply one event and return what its sample's row, or its job's, implies. Raises `Unavailable`."""
+        if isinstance(message, events.SampleEvent):
+            return await self._batches(message)
+        if isinstance(message, events.JobMetadataSet):
+            return await self._metadata_set(message)
+        return ()
+
+    async def close(self) -> None:
+        """Finish the batches that run."""
+        await self._batches.close()
+
+    async def _apply(self, batch: Sequence[events.SampleEvent]) -> list[Answer | Exception]:
+        async with self._ledger.write() as conn:
+            turn = _Turn(await self._jobs(conn, batch), await ledger_rows.lock_rows(conn, _keys(batch)))
+            answers: list[Answer | Exception] = [
+                turn.take(event, now=self._clock(), limits=self._limits) for event in batch
+            ]
+            await ledger_rows.save_rows(conn, turn.changed())
+            await ledger_rows.add_failures(conn, turn.failures)
+            for place, (job_id, reason) in turn.pauses.items():
+                head = await pause(conn, turn.jobs[job_id].head, reason, now=self._clock())
+                answers[place] = (announce.paused(head),) if head.state == "paused" else ()
+        self._wake()
+        return answers
+
+    async def _jobs(self, conn: AsyncConnection, batch: Sequence[events.SampleEvent]) -> dict[JobId, Job]:
+        heads = await ledger_rows.job_heads(conn, {event.job_id for event in batch})
+        found = {job_id: await self._recipes.job(conn, head) for job_id, head in heads.items()}
+        return {job_id: job for job_id, job in found.items() if job is not None}
+
+    async def _metadata_set(self, event: events.JobMetadataSet) -> Answer:
+        async with self._ledger.write() as conn:
+            head = await ledger_rows.job_head(conn, event.job_id, lock=True)
+            if head is None or head.run != event.run:
+                return ()
+            if head.state in ("finishing", "paused") and head.desired_state != "cancel":
+                if await ledger_rows.any_in(conn, head.job_id):
+                    return ()
+                head = await self._end(conn, head, event)
+            if not head.has_ended or head.state == "rejected":
+                return ()
+            return (announce.finished(head, await ledger_rows.counts(conn, head.job_id)),)
+
+    async def _end(self, conn: AsyncConnection, head: JobHead, event: events.JobMetadataSet) -> JobHead:
+        failed = await ledger_rows.any_in(conn, head.job_id, ("failed",))
+        now = self._clock()
+        reason = ""
+        if event.failed:
+            reason = f"{event.failed} samples did not get their metadata: {event.reason}"
+        state = "finished_with_failures" if failed or event.failed else "finished"
+        return await ledger_rows.change_job(
+            conn, head, state=state, desired_state="run", reason=reason, changed_at=now, ended_at=now
+        )
+
+
+class _Turn:
+    """The rows and jobs of one batch while its events are applied, one after another."""
+
+    def __init__(self, jobs: dict[JobId, Job], rows: dict[tuple[JobId, SampleId], SampleRow]) -> None:
+        self.jobs = jobs
+        self.failures: Counter[JobId] = Counter()
+        self.pauses: dict[int, tuple[JobId, str]] = {}
+        self._before = rows
+        self._rows = dict(rows)
+        self._place = -1
+
+    def take(self, event: events.SampleEvent, *, now: float, limits: Limits) -> Answer:
+        """Apply one event; one about what the ledger does not know is nobody's."""
+        self._place += 1
+        job, row = self.jobs.get(event.job_id), self._rows.get((event.job_id, event.sample_id))
+        if job is None or row is None:
+            return ()
+        made = decide(row, job, event, now=now, limits=limits)
+        self._rows[row.key] = made.row
+        self._note(made, row, job)
+        return made.messages
+
+    def changed(self) -> list[SampleRow]:
+        """Return the rows that are not as they were read."""
+        return [row for key, row in self._rows.items() if row is not self._before[key]]
+
+    def _note(self, made: Decision, before: SampleRow, job: Job) -> None:
+        if made.row.state == "failed" != before.state:
+            self.failures[job.head.job_id] += 1
+        if made.pause is not None and all(made_of != job.head.job_id for made_of, _ in self.pauses.values()):
+            self.pauses[self._place] = (job.head.job_id, made.pause)
+
+
+async def pause(conn: AsyncConnection, head: JobHead, reason: str, *, now: float) -> JobHead:
+    """Pause a job that may run; answer its row as it is now."""
+    if not head.runs:
+        return head
+    advice = f"{reason} Mend it, then run `labelbus resume {head.job_id}`."
+    return await ledger_rows.change_job(
+        conn, head, state="paused", desired_state="pause", reason=advice, changed_at=now
+    )
+
+
+def _keys(batch: Sequence[events.SampleEvent]) -> dict[JobId, set[SampleId]]:
+    keys: dict[JobId, set[SampleId]] = {}
+    for event in batch:
+        keys.setdefault(event.job_id, set()).add(event.sample_id)
+    return keys

@@ -1,0 +1,216 @@
+"""The dispatcher as a service: its workers, and the loops of the one instance that holds the lease."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from labelbus_contracts.ids import JobId
+from labelbus_contracts.topics import COMMITS, EVENTS, JOBS
+from labelbus_contracts.v1.commands import SubmitJob
+from labelbus_contracts.v1.message import Message
+from labelbus_labeling.labeler import Registration
+from labelbus_ledger import dispatcher as ledger_rows
+from labelbus_ledger.access import StudioAccess
+from labelbus_ledger.dispatcher import JobHead
+from labelbus_ledger.engine import Ledger
+from labelbus_ledger.leases import Lease
+from labelbus_runtime.errors import LabelbusError, Unavailable
+from labelbus_runtime.worker import Carrier, Worker
+
+from labelbus_dispatcher.adoption import adopt
+from labelbus_dispatcher.commands import JobCommands
+from labelbus_dispatcher.handler import SampleEvents
+from labelbus_dispatcher.recipes import Recipes
+from labelbus_dispatcher.refill import Refill
+from labelbus_dispatcher.selection import Selector
+from labelbus_dispatcher.settings import DispatcherSettings
+from labelbus_dispatcher.studio import Reader, StudioReader
+from labelbus_dispatcher.watch import Watch
+
+log = logging.getLogger(__name__)
+_SERVICE = "dispatcher"
+_SELECTIONS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A job's row with its samples by state."""
+
+    head: JobHead
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Dispatcher:
+    """Decides what happens to every sample of a carrier's jobs.
+
+    `start` needs the carrier, through which the loops publish; `reader` stands in for Studio in tests.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        carrier_id: str,
+        access: StudioAccess | None,
+        labelers: Mapping[str, Registration],
+        settings: DispatcherSettings,
+        instance: str,
+        reader: Reader | None = None,
+    ) -> None:
+        if reader is None:
+            if access is None:
+                raise ValueError("the dispatcher needs access to Studio")
+            reader = StudioReader(access)
+        self._ledger = ledger
+        self._carrier_id = carrier_id
+        self._settings = settings
+        self._woken = asyncio.Event()
+        self._carrier: Carrier | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._selecting: dict[JobId, asyncio.Task[None]] = {}
+        self._again_at: dict[JobId, float] = {}
+        recipes = Recipes()
+        self._lease = Lease(ledger, f"refill:{carrier_id}", instance, settings.lease_s)
+        self.events = SampleEvents(
+            ledger, limits=settings.limits, recipes=recipes, wake=self.wake, batch=settings.batch
+        )
+        self.commands = JobCommands(ledger, carrier_id=carrier_id, labelers=labelers, wake=self.wake)
+        self.refill = Refill(
+            ledger, reader, self.publish, carrier_id=carrier_id, recipes=recipes, settings=settings
+        )
+        self.selector = Selector(ledger, reader, self.publish, labelers=labelers, wake=self.wake)
+        self.watch = Watch(
+            ledger, self.publish, recipes=recipes, limits=settings.limits,
+            finish_again_s=settings.finish_again_s, answers=self.refill.answers,
+        )  # fmt: skip
+
+    def workers(self) -> Sequence[Worker]:
+        """Return what the carrier mounts. Commands are followed one at a time: their order matters."""
+        many = self._settings.batch * 2
+        return (
+            Worker(_SERVICE, JOBS, self.commands.handle, group=_SERVICE, concurrency=1),
+            Worker(_SERVICE, EVENTS, self.events.handle, group=_SERVICE, concurrency=many),
+            Worker(_SERVICE, COMMITS, self.events.handle, group=_SERVICE, concurrency=many),
+        )
+
+    async def start(self, carrier: Carrier) -> None:
+        """Begin to refill, select and watch, as soon as the lease is ours."""
+        self._carrier = carrier
+        self._tasks = [asyncio.create_task(self._run(), name="dispatcher")]
+
+    async def stop(self) -> None:
+        """End the loops and give up the lease."""
+        tasks = [*self._tasks, *self._selecting.values()]
+        self._tasks = []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.events.close()
+        try:
+            await self._lease.release()
+        except LabelbusError as error:
+            log.warning("The refill lease stays until it lapses: %s", error)
+
+    def wake(self) -> None:
+        """Refill soon: rows changed."""
+        self._woken.set()
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Publish on the carrier. Raises `Unavailable` before `start`."""
+        if self._carrier is None:
+            raise Unavailable("The dispatcher has not started. Start it with its carrier.")
+        await self._carrier.publish(messages)
+
+    async def submit(self, submit: SubmitJob) -> None:
+        """Send a job to whichever dispatcher of the carrier takes it."""
+        await self.publish([submit])
+
+    async def standing(self, job_id: JobId) -> Standing | None:
+        """Return where a job stands; None for one that no dispatcher has taken yet."""
+        async with self._ledger.read() as conn:
+            head = await ledger_rows.job_head(conn, job_id)
+            return None if head is None else Standing(head, await ledger_rows.counts(conn, job_id))
+
+    async def wait(self, job_id: JobId, *, poll_s: float = 0.1) -> Standing:
+        """Return once a job has ended or is paused."""
+        while True:
+            async with self._ledger.read() as conn:
+                head = await ledger_rows.job_head(conn, job_id)
+            if head is not None and (head.has_ended or head.state == "paused"):
+                standing = await self.standing(job_id)
+                if standing is not None:
+                    return standing
+            await asyncio.sleep(poll_s)
+
+    async def _run(self) -> None:
+        next_lease = next_watch = 0.0
+        holds = False
+        while True:
+            try:
+                if time.monotonic() >= next_lease:
+                    holds = await self._lease.acquire_or_renew()
+                    next_lease = time.monotonic() + self._settings.lease_s / 3
+                if holds:
+                    turn = await self.refill.turn()
+                    await self.watch.close(turn.idle)
+                    if time.monotonic() >= next_watch:
+                        next_watch = time.monotonic() + self._settings.watch_s
+                        await self._look_after()
+                    elif turn.idle:
+                        self._select(turn.idle)
+            except LabelbusError as error:
+                log.warning("The dispatcher waits: %s", error)
+                await asyncio.sleep(self._settings.refill_s)
+            except Exception:
+                log.exception("A turn of the dispatcher failed; it goes on")
+                await asyncio.sleep(self._settings.refill_s)
+            await self._pause(holds)
+
+    async def _pause(self, holds: bool) -> None:
+        wait_s = self._settings.refill_s if holds else self._settings.lease_s / 3
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._woken.wait()
+                if not holds:
+                    await asyncio.sleep(wait_s)
+        except TimeoutError:
+            pass
+        self._woken.clear()
+
+    async def _look_after(self) -> None:
+        if self._settings.adopt:
+            await adopt(self._ledger, self._carrier_id)
+        async with self._ledger.read() as conn:
+            heads = await ledger_rows.open_jobs(conn, self._carrier_id)
+        if not heads:
+            return
+        self._select(heads)
+        await self.watch.retry_overdue(heads)
+        for head in heads:
+            await self.watch.pause_failing(head)
+        await self.watch.close([head for head in heads if head.state in ("finishing", "cancelling")])
+
+    def _select(self, heads: Sequence[JobHead]) -> None:
+        for head in heads:
+            if head.state != "selecting" or not head.runs or head.job_id in self._selecting:
+                continue
+            if len(self._selecting) >= _SELECTIONS_AT_ONCE:
+                return
+            if self._again_at.get(head.job_id, 0.0) <= time.monotonic():
+                task = asyncio.create_task(self._select_one(head), name=f"selection of {head.job_id}")
+                self._selecting[head.job_id] = task
+
+    async def _select_one(self, head: JobHead) -> None:
+        try:
+            await self.selector.select(head)
+            self._again_at.pop(head.job_id, None)
+        except LabelbusError as error:
+            log.warning("The selection of job %s waits: %s", head.job_id, error)
+            self._again_at[head.job_id] = time.monotonic() + 5 * self._settings.watch_s
+        except Exception:
+            log.exception("The selection of job %s failed; it is tried again", head.job_id)
+            self._again_at[head.job_id] = time.monotonic() + 30 * self._settings.watch_s
+        finally:
+            self._selecting.pop(head.job_id, None)
