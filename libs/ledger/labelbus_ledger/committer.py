@@ -1,0 +1,443 @@
+"""The committer's tables: claims, commits with what they found, proposals, recorded label events.
+
+Every method takes many at once and is one transaction, rows in primary-key order.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+import sqlalchemy as sa
+from labelbus_contracts.ids import JobId, ProjectId, SampleId, SecretName
+from labelbus_contracts.labels import Base, LabelPart, LabelSet
+from labelbus_contracts.v1.commands import SubmitJob
+from labelbus_contracts.v1.events import LabelEvent, SampleFailed, SampleLabeled, SampleSkipped
+from pydantic import TypeAdapter
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from labelbus_ledger.clock import now_of
+from labelbus_ledger.engine import Ledger
+from labelbus_ledger.tables import ENDED_JOB_STATES, claims, commits, jobs, label_events, proposals
+
+SampleKey: TypeAlias = tuple[ProjectId, SampleId]
+STOPPED_JOB_STATES: Final = (*ENDED_JOB_STATES, "paused", "cancelling")
+_KEEP_REASON: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who may write a sample for `left_s` more, what was there before, and what it is to become."""
+
+    project_id: ProjectId
+    sample_id: SampleId
+    job_id: JobId
+    run: int
+    token: str
+    left_s: float
+    found: LabelSet
+    target: LabelSet
+
+
+@dataclass(frozen=True, slots=True)
+class CommitMark:
+    """One commit of a sample, without its labels. `changed` are the parts that were written."""
+
+    job_id: JobId
+    run: int
+    committed_at: float
+    changed: tuple[LabelPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the ledger knows of a sample: its claim, and its commits, latest first."""
+
+    claim: Claim | None
+    commits: tuple[CommitMark, ...]
+
+    def of_job(self, job_id: JobId) -> CommitMark | None:
+        """Return the job's own commit."""
+        return next((mark for mark in self.commits if mark.job_id == job_id), None)
+
+    def of_others(self, job_id: JobId) -> tuple[CommitMark, ...]:
+        """Return the other jobs' commits, latest first."""
+        return tuple(mark for mark in self.commits if mark.job_id != job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimWish:
+    """Ask for a sample. `seen` is what was known when the plan was made; a difference makes it stale.
+
+    `seen.claim`, where there is one, is replaced: the caller has found it lapsed. `anyway` asks for it
+    though the job has stopped: to finish what an earlier attempt has half written.
+    """
+
+    project_id: ProjectId
+    sample_id: SampleId
+    job_id: JobId
+    run: int
+    token: str
+    ttl_s: float
+    found: LabelSet
+    target: LabelSet
+    seen: Standing
+    anyway: bool = False
+
+    @property
+    def key(self) -> SampleKey:
+        """Return the claim's primary key."""
+        return (self.project_id, self.sample_id)
+
+
+ClaimAnswer: TypeAlias = Literal["taken", "busy", "stale", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A finished write: the commit to record, under the claim of `token`."""
+
+    project_id: ProjectId
+    sample_id: SampleId
+    job_id: JobId
+    run: int
+    token: str
+    base: Base
+    found: LabelSet
+    target: LabelSet
+    changed: tuple[LabelPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give up a claim: forget it, or (`keep`) let it lapse now so that the next attempt reads back first."""
+
+    project_id: ProjectId
+    sample_id: SampleId
+    token: str
+    keep: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a job suggests for a sample."""
+
+    job_id: JobId
+    run: int
+    project_id: ProjectId
+    sample_id: SampleId
+    base: Base
+    draft: LabelSet
+    studio_job_id: int | None
+
+
+class CommitterRows:
+    """Reads and writes of the committer."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def standings(self, keys: Sequence[SampleKey]) -> list[Standing]:
+        """Return what is known of each sample."""
+        async with self._ledger.read() as connection:
+            claimed = await _claims(connection, keys)
+            marks = await _marks(connection, keys)
+        return [Standing(claimed.get(key), marks.get(key, ())) for key in keys]
+
+    async def claim(self, wishes: Sequence[ClaimWish]) -> list[ClaimAnswer]:
+        """Take the claims of those whose job runs and whose sample is as it was seen.
+
+        The job's rows stay locked to the end of the transaction, so that a cancel sees the claim or the
+        claim sees the cancel.
+        """
+        async with self._ledger.write() as connection:
+            running = await _running(connection, {wish.job_id for wish in wishes})
+            allowed = [wish for wish in wishes if wish.anyway or wish.job_id in running]
+            asking = sorted(allowed, key=lambda wish: wish.key)
+            await self._insert_claims(connection, asking)
+            stale = await _stale(connection, asking)
+            tokens = await _tokens(connection, [wish.key for wish in asking])
+        asked = {wish.token for wish in asking}
+        return [_answer(wish, asked, tokens, stale) for wish in wishes]
+
+    async def commit(self, receipts: Sequence[Receipt]) -> list[None]:
+        """Record finished writes and give their claims back."""
+        ordered = sorted(receipts, key=lambda receipt: (receipt.job_id, receipt.sample_id))
+        insert = self._ledger.insert(commits)
+        columns = ("run", "base", "found", "target", "changed", "committed_at", "metadata_set")
+        statement = insert.on_conflict_do_update(
+            index_elements=["job_id", "sample_id"],
+            set_={name: insert.excluded[name] for name in columns},
+            where=commits.c.run < insert.excluded.run,
+        )
+        async with self._ledger.write() as connection:
+            now = await _now(connection)
+            await connection.execute(statement, [_commit_row(receipt, now) for receipt in ordered])
+            await _forget(connection, [(r.project_id, r.sample_id, r.token) for r in receipts])
+        return [None] * len(receipts)
+
+    async def release(self, releases: Sequence[Release]) -> list[None]:
+        """Give claims up without a commit."""
+        lapsed = [(r.project_id, r.sample_id, r.token) for r in releases if r.keep]
+        async with self._ledger.write() as connection:
+            await _forget(connection, [(r.project_id, r.sample_id, r.token) for r in releases if not r.keep])
+            if lapsed:
+                await connection.execute(sa.update(claims).where(_held(lapsed)).values(expires_at=0.0))
+        return [None] * len(releases)
+
+    async def latest_target(self, key: SampleKey, *, not_by: JobId) -> tuple[JobId, LabelSet, bool] | None:
+        """Return who last committed the sample beside `not_by`, what, and whether metadata came after."""
+        query = (
+            sa.select(commits.c.job_id, commits.c.target, commits.c.metadata_set)
+            .where(commits.c.project_id == key[0], commits.c.sample_id == key[1], commits.c.job_id != not_by)
+            .order_by(commits.c.committed_at.desc())
+            .limit(1)
+        )
+        async with self._ledger.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        return JobId(row.job_id), LabelSet.model_validate_json(row.target), bool(row.metadata_set)
+
+    async def propose(self, stored: Sequence[Proposal]) -> list[None]:
+        """Store proposals; a later run's replaces an earlier one's."""
+        now = time.time()
+        insert = self._ledger.insert(proposals)
+        columns = ("project_id", "run", "base", "draft", "proposed_at", "studio_job_id")
+        statement = insert.on_conflict_do_update(
+            index_elements=["job_id", "sample_id"],
+            set_={name: insert.excluded[name] for name in columns},
+            where=proposals.c.run <= insert.excluded.run,
+        )
+        ordered = sorted(stored, key=lambda proposal: (proposal.job_id, proposal.sample_id))
+        async with self._ledger.write() as connection:
+            await connection.execute(statement, [_proposal_row(proposal, now) for proposal in ordered])
+        return [None] * len(stored)
+
+    async def record(self, events: Sequence[LabelEvent]) -> list[None]:
+        """Record label events once each."""
+        now = time.time()
+        unique = {event.id: event for event in events}
+        rows = [_event_row(unique[message_id], now) for message_id in sorted(unique)]
+        statement = self._ledger.insert(label_events).on_conflict_do_nothing()
+        async with self._ledger.write() as connection:
+            await connection.execute(statement, rows)
+        return [None] * len(events)
+
+    async def without_metadata(self, job_id: JobId, *, after: int, limit: int) -> list[SampleId]:
+        """Return the next committed samples of a job that still lack its metadata, by id."""
+        query = (
+            sa.select(commits.c.sample_id)
+            .where(commits.c.job_id == job_id, ~commits.c.metadata_set, commits.c.sample_id > after)
+            .order_by(commits.c.sample_id)
+            .limit(limit)
+        )
+        async with self._ledger.read() as connection:
+            return [SampleId(row.sample_id) for row in await connection.execute(query)]
+
+    async def metadata_is_set(self, job_id: JobId, ids: Sequence[SampleId]) -> None:
+        """Remember that these samples have their job's metadata."""
+        statement = sa.update(commits).where(commits.c.job_id == job_id, commits.c.sample_id.in_(sorted(ids)))
+        async with self._ledger.write() as connection:
+            await connection.execute(statement.values(metadata_set=True))
+
+    async def count_with_metadata(self, job_id: JobId) -> int:
+        """Count the committed samples of a job that have its metadata."""
+        query = sa.select(sa.func.count()).where(commits.c.job_id == job_id, commits.c.metadata_set)
+        async with self._ledger.read() as connection:
+            return (await connection.execute(query)).scalar_one()
+
+    async def abandoned(self, *, limit: int = 100) -> list[tuple[Claim, SecretName]]:
+        """Return lapsed claims whose job was cancelled or has ended, with the name of that job's secret."""
+        query = (
+            sa.select(claims, jobs.c.submit)
+            .join(jobs, jobs.c.job_id == claims.c.job_id)
+            .where(sa.or_(jobs.c.desired_state == "cancel", jobs.c.state.in_(ENDED_JOB_STATES)))
+            .limit(limit)
+        )
+        async with self._ledger.read() as connection:
+            now = await _now(connection)
+            rows = (await connection.execute(query.where(claims.c.expires_at < now))).all()
+        return [(_claim(row, now), SubmitJob.model_validate_json(row.submit).secret) for row in rows]
+
+    async def _insert_claims(self, connection: AsyncConnection, wishes: Sequence[ClaimWish]) -> None:
+        await _forget(
+            connection,
+            [(*wish.key, wish.seen.claim.token) for wish in wishes if wish.seen.claim is not None],
+        )
+        if wishes:
+            statement = self._ledger.insert(claims).on_conflict_do_nothing()
+            now = await _now(connection)
+            await connection.execute(statement, [_claim_row(wish, now) for wish in wishes])
+
+
+async def _now(connection: AsyncConnection) -> float:
+    """Return the time by the one clock that all processes share."""
+    if connection.dialect.name == "sqlite":
+        return time.time()
+    return float((await connection.execute(sa.select(now_of(connection)))).scalar_one())
+
+
+async def _claims(connection: AsyncConnection, keys: Sequence[SampleKey]) -> dict[SampleKey, Claim]:
+    query = sa.select(claims).where(_among(claims, keys))
+    rows = (await connection.execute(query)).all()
+    now = await _now(connection) if rows else 0.0
+    found = [_claim(row, now) for row in rows]
+    return {(claim.project_id, claim.sample_id): claim for claim in found}
+
+
+async def _tokens(connection: AsyncConnection, keys: Sequence[SampleKey]) -> dict[SampleKey, str]:
+    query = sa.select(claims.c.project_id, claims.c.sample_id, claims.c.token).where(_among(claims, keys))
+    return {(row.project_id, row.sample_id): row.token for row in await connection.execute(query)}
+
+
+async def _marks(
+    connection: AsyncConnection, keys: Sequence[SampleKey]
+) -> dict[SampleKey, tuple[CommitMark, ...]]:
+    c = commits.c
+    query = sa.select(c.project_id, c.sample_id, c.job_id, c.run, c.committed_at, c.changed)
+    query = query.where(_among(commits, keys)).order_by(c.committed_at.desc(), c.job_id)
+    marks: dict[SampleKey, tuple[CommitMark, ...]] = {}
+    for row in await connection.execute(query):
+        key = (row.project_id, row.sample_id)
+        mark = CommitMark(JobId(row.job_id), row.run, row.committed_at, _parts(row.changed))
+        marks[key] = (*marks.get(key, ()), mark)
+    return marks
+
+
+async def _running(connection: AsyncConnection, job_ids: set[JobId]) -> set[JobId]:
+    query = (
+        sa.select(jobs.c.job_id, jobs.c.state, jobs.c.desired_state)
+        .where(jobs.c.job_id.in_(sorted(job_ids)))
+        .order_by(jobs.c.job_id)
+        .with_for_update(read=True)
+    )
+    rows = await connection.execute(query)
+    return {
+        JobId(row.job_id)
+        for row in rows
+        if row.desired_state == "run" and row.state not in STOPPED_JOB_STATES
+    }
+
+
+async def _stale(connection: AsyncConnection, wishes: Sequence[ClaimWish]) -> set[str]:
+    """Return the tokens of those whose sample was committed since it was looked at; their claims go.
+
+    It is read after the claims are in: whoever held them before has recorded its commit by now.
+    """
+    marks = await _marks(connection, [wish.key for wish in wishes])
+    stale = [wish for wish in wishes if marks.get(wish.key, ()) != wish.seen.commits]
+    await _forget(connection, [(*wish.key, wish.token) for wish in stale])
+    return {wish.token for wish in stale}
+
+
+async def _forget(connection: AsyncConnection, held: Sequence[tuple[int, int, str]]) -> None:
+    if held:
+        await connection.execute(sa.delete(claims).where(_held(held)))
+
+
+def _answer(wish: ClaimWish, asked: set[str], tokens: dict[SampleKey, str], stale: set[str]) -> ClaimAnswer:
+    if wish.token not in asked:
+        return "stopped"
+    if wish.token in stale:
+        return "stale"
+    return "taken" if tokens.get(wish.key) == wish.token else "busy"
+
+
+def _among(table: sa.Table, keys: Sequence[SampleKey]) -> sa.ColumnElement[bool]:
+    return sa.tuple_(table.c.project_id, table.c.sample_id).in_(sorted(set(keys)))
+
+
+def _held(held: Sequence[tuple[int, int, str]]) -> sa.ColumnElement[bool]:
+    return sa.tuple_(claims.c.project_id, claims.c.sample_id, claims.c.token).in_(sorted(held))
+
+
+def _claim(row: sa.Row[Any], now: float) -> Claim:
+    return Claim(
+        project_id=ProjectId(row.project_id),
+        sample_id=SampleId(row.sample_id),
+        job_id=JobId(row.job_id),
+        run=row.run,
+        token=row.token,
+        left_s=row.expires_at - now,
+        found=LabelSet.model_validate_json(row.found),
+        target=LabelSet.model_validate_json(row.target),
+    )
+
+
+def _claim_row(wish: ClaimWish, now: float) -> dict[str, object]:
+    return {
+        "project_id": wish.project_id,
+        "sample_id": wish.sample_id,
+        "job_id": wish.job_id,
+        "run": wish.run,
+        "token": wish.token,
+        "expires_at": now + wish.ttl_s,
+        "found": wish.found.model_dump_json(),
+        "target": wish.target.model_dump_json(),
+    }
+
+
+def _commit_row(receipt: Receipt, now: float) -> dict[str, object]:
+    return {
+        "job_id": receipt.job_id,
+        "sample_id": receipt.sample_id,
+        "project_id": receipt.project_id,
+        "run": receipt.run,
+        "base": receipt.base.model_dump_json(),
+        "found": receipt.found.model_dump_json(),
+        "target": receipt.target.model_dump_json(),
+        "changed": ",".join(receipt.changed),
+        "committed_at": now,
+        "metadata_set": False,
+    }
+
+
+def _proposal_row(proposal: Proposal, now: float) -> dict[str, object]:
+    return {
+        "job_id": proposal.job_id,
+        "sample_id": proposal.sample_id,
+        "project_id": proposal.project_id,
+        "run": proposal.run,
+        "base": proposal.base.model_dump_json(),
+        "draft": proposal.draft.model_dump_json(),
+        "proposed_at": now,
+        "studio_job_id": proposal.studio_job_id,
+    }
+
+
+def _event_row(event: LabelEvent, now: float) -> dict[str, object]:
+    row: dict[str, object] = {
+        "message_id": event.id,
+        "job_id": event.job_id,
+        "run": event.run,
+        "sample_id": event.sample_id,
+        "step": event.step,
+        "attempt": event.attempt,
+        "kind": event.kind,
+        "labeler": event.labeler,
+        "model": event.model if isinstance(event, SampleLabeled) else None,
+        "code": event.code if isinstance(event, SampleFailed) else None,
+        "reason": None,
+        "notes": None,
+        "seconds": 0.0,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cost_usd": 0.0,
+        "recorded_at": now,
+    }
+    if isinstance(event, SampleFailed | SampleSkipped):
+        row["reason"] = event.reason[:_KEEP_REASON]
+    if isinstance(event, SampleLabeled) and event.notes:
+        row["notes"] = _NOTES.dump_json(event.notes).decode()
+    if isinstance(event, SampleLabeled | SampleFailed):
+        row |= event.usage.model_dump()
+    return row
+
+
+_NOTES: Final = TypeAdapter(tuple[str, ...])
+_PARTS: Final = TypeAdapter(tuple[LabelPart, ...])
+
+
+def _parts(text: str) -> tuple[LabelPart, ...]:
+    return _PARTS.validate_python(tuple(text.split(","))) if text else ()

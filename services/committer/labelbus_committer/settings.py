@@ -1,0 +1,24 @@
+"""How the committer behaves; read by `app.py` and the command line only."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class CommitterSettings(BaseSettings):
+    """Settings of the committer. Environment: `LABELBUS_*`.
+
+    A base younger than `conflict_check_after_s` counts as what Studio holds now; 0 reads every sample again
+    before it is written. `attempt_s` bounds the calls of one attempt and must end well before the claim does.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="LABELBUS_", frozen=True, extra="ignore")
+
+    conflict_check_after_s: float = Field(default=0.0, ge=0)
+    claim_s: float = Field(default=60.0, gt=0)
+    attempt_s: float = Field(default=40.0, gt=0)
+    sweep_s: float = Field(default=15.0, gt=0)
+    concurrency: int = Field(default=256, ge=1, alias="LABELBUS_COMMITTER_CONCURRENCY")
+    batch_size: int = Field(default=128, ge=1, le=500, alias="LABELBUS_COMMITTER_BATCH_SIZE")
+    batch_wait_s: float = Field(default=0.003, ge=0, alias="LABELBUS_COMMITTER_BATCH_WAIT_S")
+    finish_poll_s: float = Field(default=1.0, gt=0)
+    finish_wait_s: float = Field(default=300.0, gt=0)

@@ -1,0 +1,234 @@
+"""A process that dies between any two steps leaves a sample that the next one brings to the same end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar, cast
+
+import httpx
+import pytest
+from labelbus_committer.service import Committer
+from labelbus_contracts.ids import JobId
+from labelbus_contracts.labels import LabelSet, same_content
+from labelbus_contracts.v1.events import SampleCommitted, SampleHeld, WriteDeferred
+from labelbus_ledger.tables import claims, commits
+
+from .conftest import Crash, World  # type: ignore[import-not-found]  # pytest names the package, mypy cannot
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+DOG = {"label": "dog", "x": 1, "y": 2, "width": 3, "height": 4}
+STEPS = ("standings", "claim", "commit")
+CUTS = [
+    *((when, step) for step in STEPS for when in ("before", "after")),
+    *((when, write) for write in (1, 2) for when in ("before", "after")),
+]
+
+
+def die(world: World, when: str, where: str | int) -> None:
+    """Let the process die before or after a transaction, or a write to Studio."""
+    if isinstance(where, int):
+        world.line.dies = (when, where)
+        return
+    batches = world.committer._batches
+    batcher = {"standings": batches.look, "claim": batches.claim, "commit": batches.commit}[where]
+    batcher._flush = _dying(batcher._flush, when)
+
+
+def _dying(
+    flush: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], when: str
+) -> Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]:
+    async def dying(items: Sequence[Item]) -> Sequence[Result]:
+        if when == "after":
+            await flush(items)
+        raise Crash
+
+    return dying
+
+
+@pytest.mark.parametrize(("when", "where"), CUTS)
+async def test_death(world: World, when: str, where: str | int) -> None:
+    """Wherever the process dies, each part is written once, and what was found first is kept."""
+    sample = world.add_sample(boxes=[DOG])
+    command = world.commit(sample)
+    die(world, when, where)
+    with pytest.raises(Crash):
+        await world.ask(command)
+    world.line.dies = None
+    world.restart()
+    await world.lapse()
+    answer = await world.ask(command)
+    assert isinstance(answer, SampleCommitted) and answer.changed == ("boxes", "metadata")
+    assert same_content(world.live(sample), command.draft)
+    assert world.writes() == ["set-boxes", "set-metadata"]
+    (row,) = await world.rows(commits)
+    assert LabelSet.model_validate_json(row["found"]) == command.base.labels
+    assert await world.rows(claims) == []
+
+
+@pytest.mark.parametrize(("when", "where"), CUTS)
+async def test_death_of_a_call_in_a_process_that_lives(world: World, when: str, where: str | int) -> None:
+    """A call that failed by a bug is repeated at once in the same process: its claim is known to be free."""
+    command = world.commit(world.add_sample())
+    batches = world.committer._batches
+    flushes = [(one, one._flush) for one in (batches.look, batches.claim, batches.commit)]
+    die(world, when, where)
+    with pytest.raises(Crash):
+        await world.ask(command)
+    world.line.dies = None
+    for batcher, flush in flushes:
+        batcher._flush = flush
+    assert isinstance(await world.ask(command), SampleCommitted)
+    assert world.writes() == ["set-boxes", "set-metadata"]
+
+
+async def test_cancelled_call(world: World) -> None:
+    """A call that is cancelled in the middle of a write passes the cancellation on, and can be repeated."""
+    command = world.commit(world.add_sample())
+    arrived = asyncio.Event()
+    carry = world.line.handle_async_request
+
+    async def hang(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            arrived.set()
+            await asyncio.Event().wait()
+        return cast("httpx.Response", await carry(request))
+
+    world.line.handle_async_request = hang
+    task = asyncio.create_task(world.ask(command))
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    world.line.handle_async_request = carry
+    assert isinstance(await world.ask(command), SampleCommitted)
+
+
+async def test_live_claim_of_a_dead_process(world: World) -> None:
+    """While a claim lasts nobody else writes; the command comes again later."""
+    command = world.commit(world.add_sample())
+    die(world, "before", 1)
+    with pytest.raises(Crash):
+        await world.ask(command)
+    world.restart()
+    answer = await world.ask(command)
+    assert isinstance(answer, WriteDeferred) and 0 < answer.retry_after_s <= 2
+    assert world.writes() == []
+
+
+async def test_takeover_after_an_edit(world: World) -> None:
+    """A lapsed claim of a sample that a person changed is held."""
+    sample = world.add_sample()
+    command = world.commit(sample)
+    die(world, "after", 1)
+    with pytest.raises(Crash):
+        await world.ask(command)
+    world.line.dies = None
+    world.restart()
+    await world.lapse()
+    world.project.edit(sample, {"boundingBoxes": [DOG]})
+    answer = await world.ask(command)
+    assert isinstance(answer, SampleHeld) and answer.differs == ("boxes",)
+    assert [box["label"] for box in world.sample(sample).boxes] == ["dog"]
+
+
+async def _half_written(world: World) -> int:
+    sample = int(world.add_sample())
+    command = world.commit(sample)
+    die(world, "after", 1)
+    with pytest.raises(Crash):
+        await world.ask(command)
+    world.line.dies = None
+    world.restart()
+    await world.lapse()
+    return sample
+
+
+async def test_another_job_finishes_first(world: World) -> None:
+    """A job that meets another's half-written sample finishes that one, then sees whose change it is."""
+    await world.add_job("other")
+    late = None
+    sample = world.add_sample()
+    late = world.commit(
+        sample, job_id="other", draft=world.live(sample).model_copy(update={"disabled": True})
+    )
+    command = world.commit(sample)
+    die(world, "after", 1)
+    with pytest.raises(Crash):
+        await world.ask(command)
+    world.line.dies = None
+    world.restart()
+    await world.lapse()
+    answer = await world.ask(late)
+    assert isinstance(answer, SampleHeld) and answer.by_job == JobId("job")
+    assert world.writes() == ["set-boxes", "set-metadata"]
+    assert isinstance(await world.ask(command), SampleCommitted)
+    assert world.writes() == ["set-boxes", "set-metadata"]
+
+
+async def test_another_job_takes_over_what_was_not_begun(world: World) -> None:
+    """A lapsed claim under which nothing was written stands in nobody's way."""
+    await world.add_job("other")
+    sample = world.add_sample()
+    other = world.commit(sample, job_id="other")
+    die(world, "before", 1)
+    with pytest.raises(Crash):
+        await world.ask(world.commit(sample))
+    world.line.dies = None
+    world.restart()
+    await world.lapse()
+    assert isinstance(await world.ask(other), SampleCommitted)
+    (row,) = await world.rows(commits)
+    assert row["job_id"] == "other"
+
+
+async def test_sweep_finishes_a_cancelled_job(world: World) -> None:
+    """A sample that a cancelled job left half written is finished, and can be undone."""
+    sample = await _half_written(world)
+    await world.stop_job()
+    await world.committer.sweep()
+    assert world.sample(sample).metadata["labeled_by"] == "owlv2"
+    assert len(await world.rows(commits)) == 1 and await world.rows(claims) == []
+
+
+@pytest.mark.parametrize("change", ["edit", "delete"])
+async def test_sweep_forgets(world: World, change: str) -> None:
+    """A claim whose sample was changed or deleted meanwhile is forgotten, and nothing is written."""
+    sample = await _half_written(world)
+    await world.stop_job()
+    if change == "edit":
+        world.project.edit(sample, {"boundingBoxes": [DOG]})
+    else:
+        world.project.delete(sample)
+    await world.committer.sweep()
+    assert world.writes() == ["set-boxes"]
+    assert await world.rows(claims) == [] == await world.rows(commits)
+
+
+async def test_sweep_leaves_running_jobs_alone(world: World) -> None:
+    """A lapsed claim of a job that runs waits for that job's own command."""
+    await _half_written(world)
+    await world.committer.sweep()
+    assert len(await world.rows(claims)) == 1
+
+
+async def test_resume_after_pause(world: World) -> None:
+    """A half-written sample of a paused job waits, and is finished when the job goes on."""
+    sample = await _half_written(world)
+    command = world.commit(sample, base=world.base(sample))
+    await world.stop_job("pause")
+    assert isinstance(await world.ask(command), WriteDeferred)
+    await world.stop_job("run")
+    assert isinstance(await world.ask(command), SampleCommitted)
+    assert world.writes() == ["set-boxes", "set-metadata"]
+
+
+async def test_two_processes(world: World) -> None:
+    """Two processes that are given the same commands write each sample once between them."""
+    second = Committer(world.ledger, access=world.access, job_states=world.states, settings=world.settings)
+    commands = [world.commit(world.add_sample()) for _ in range(10)]
+    handlers = [one.workers()[0].handle for one in (world.committer, second)]
+    await asyncio.gather(*(handle(command) for command in commands for handle in handlers))
+    for command in commands:
+        assert isinstance(await world.ask(command), SampleCommitted)
+    assert world.writes().count("set-boxes") == world.writes().count("set-metadata") == 10
+    await second.stop()
