@@ -13,6 +13,7 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from types import TracebackType
 from typing import Self, TypeVar
@@ -162,6 +163,7 @@ def _http_client(
         ),
         follow_redirects=False,
         headers={"user-agent": f"labelbus/{version('labelbus-studio')}"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # the key alone says who asks
     )
 
 

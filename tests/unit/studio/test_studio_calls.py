@@ -1,5 +1,6 @@
 """One call: what failures mean, what is tried again, and that the key stays secret."""
 
+import asyncio
 import logging
 import traceback
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from labelbus_studio import (
 )
 from labelbus_studio.answers import retry_after_s
 from labelbus_studio.testing import TEST_KEY, ScriptedStudio
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 
 def refusal(text: str, status: int = 200) -> httpx.Response:
@@ -229,3 +230,77 @@ def test_an_endpoint_that_is_no_address_is_refused() -> None:
     """A wrong endpoint says what to set."""
     with pytest.raises(ValidationError, match="EI_API_ENDPOINT"):
         StudioSettings(endpoint="studio.edgeimpulse.com")
+
+
+async def test_no_cookie_is_kept(client: StudioClient, studio: ScriptedStudio) -> None:
+    """A session that Studio hands out is not used: the key alone says who asks."""
+    studio.queue(httpx.Response(200, headers={"set-cookie": "jwt=abc; Path=/"}, json={"success": True}))
+    await client.enable(1, 2)
+    await client.enable(1, 2)
+    assert "cookie" not in studio.requests[1].headers
+
+
+class Hanging(httpx.AsyncBaseTransport):
+    """Answers nothing until it is let go; knows how many calls it holds at most."""
+
+    def __init__(self) -> None:
+        self.held = self.most = 0
+        self.go = asyncio.Event()
+        self.arrivals = asyncio.Semaphore(0)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Hold the call."""
+        self.held += 1
+        self.arrivals.release()
+        self.most = max(self.most, self.held)
+        try:
+            await self.go.wait()
+        finally:
+            self.held -= 1
+        return httpx.Response(200, json={"success": True})
+
+
+def hung_client(transport: Hanging, **settings: object) -> StudioClient:
+    return StudioClient(
+        SecretStr(TEST_KEY), settings=StudioSettings.model_validate(settings), transport=transport
+    )
+
+
+async def test_only_so_many_calls_run_at_once() -> None:
+    """Fifty calls wait for the three slots of their project, and all are made."""
+    transport = Hanging()
+    async with hung_client(transport, concurrency=3) as client:
+        calls = asyncio.gather(*(client.enable(1, i) for i in range(50)))
+        for _ in range(3):
+            await transport.arrivals.acquire()
+        transport.go.set()
+        await calls
+    assert transport.most == 3
+    assert client.calls["enable"] == 50
+
+
+async def test_an_answer_that_never_comes_is_given_up() -> None:
+    """Neither an answer nor a slot is waited for without end."""
+    transport = Hanging()
+    limits = {"concurrency": 1, "timeout_s": 0.1, "queue_within_s": 0.02, "retry_within_s": 0}
+    async with hung_client(transport, **limits) as client:
+        first = asyncio.create_task(client.enable(1, 2))
+        await transport.arrivals.acquire()
+        with pytest.raises(StudioUnavailable, match="CONCURRENCY"):
+            await client.enable(1, 3)
+        with pytest.raises(StudioUnavailable, match="TimeoutError"):
+            await first
+    assert transport.held == 0
+
+
+async def test_cancelling_a_call_frees_its_slot() -> None:
+    """Cancellation passes through, and the next call goes ahead."""
+    transport = Hanging()
+    async with hung_client(transport, concurrency=1) as client:
+        first = asyncio.create_task(client.enable(1, 2))
+        await transport.arrivals.acquire()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        transport.go.set()
+        await client.enable(1, 3)
