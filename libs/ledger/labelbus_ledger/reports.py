@@ -156,6 +156,7 @@ class Cost:
 async def list_jobs(conn: AsyncConnection, *, prefix: str = "", limit: int = 100) -> tuple[JobRow, ...]:
     """Return jobs whose id starts with `prefix`, newest first."""
     query = sa.select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.job_id).limit(limit)
+    query = query.where(jobs.c.submit != "")  # but not a job that was cancelled before it came
     if prefix:
         query = query.where(jobs.c.job_id.startswith(prefix, autoescape=True))
     return tuple(_job(row) for row in (await conn.execute(query)).mappings())
@@ -163,7 +164,11 @@ async def list_jobs(conn: AsyncConnection, *, prefix: str = "", limit: int = 100
 
 async def find_job(conn: AsyncConnection, job_id: str) -> JobRow | None:
     """Return one job."""
-    row = (await conn.execute(sa.select(jobs).where(jobs.c.job_id == job_id))).mappings().first()
+    row = (
+        (await conn.execute(sa.select(jobs).where(jobs.c.job_id == job_id, jobs.c.submit != "")))
+        .mappings()
+        .first()
+    )
     return _job(row) if row else None
 
 

@@ -1,0 +1,112 @@
+"""Run a labeler as a block: Studio's arguments and environment in, plain lines and an exit code out."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TextIO
+
+from labelbus_committer.settings import CommitterSettings
+from labelbus_contracts.jobs import ActionSpec, StepSpec
+from labelbus_labeling.labeler import Registration
+from labelbus_ledger import reports
+from labelbus_runtime.logging import redact
+from labelbus_runtime.settings import load
+
+from labelbus_cli.block_arguments import BlockArguments, read_arguments
+from labelbus_cli.block_form import form
+from labelbus_cli.errors import CommandError
+from labelbus_cli.foreign import understood
+from labelbus_cli.ids_file import Ids, read_ids
+from labelbus_cli.labelers import labeler
+from labelbus_cli.once import work_for
+from labelbus_cli.plan import Wish
+from labelbus_cli.progress import PlainDisplay
+from labelbus_cli.runner import Outcome, carry_out
+from labelbus_cli.session import KEY_VARIABLE, Session, configure_logs, opened
+from labelbus_cli.summary import closing
+
+_TRUST_S = 5.0
+"""A sample read so lately is not read again before it is written, unless the environment says otherwise."""
+
+
+def run_block(name: str, argv: Sequence[str], out: TextIO, environ: Mapping[str, str] = os.environ) -> int:
+    """Run to the end; return 0, or 1 when something failed. Every write is done before it returns."""
+
+    def say(text: str) -> None:
+        for line in redact(text).splitlines():
+            print(line, file=out, flush=True)
+
+    try:
+        registration = labeler(name)
+        if "--parameters-json" in argv:
+            out.write(form(registration))
+            return 0
+        if not environ.get(KEY_VARIABLE, "").strip():
+            raise CommandError(f"Missing {KEY_VARIABLE}")
+        arguments = read_arguments(argv, registration)
+        for option in arguments.ignored:
+            say(f"Ignoring the unknown argument {option}")
+        ids = read_ids(arguments.ids_file)
+        configure_logs()
+        return asyncio.run(_run(registration, arguments, ids, _Lines(say), environ))
+    except Exception as error:
+        failure = understood(error)
+        if failure is None:
+            raise
+        say(str(failure))
+        return 1
+
+
+class _Lines(PlainDisplay):
+    """Progress with the time of day; `write` is for what needs none."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__(lambda text: write(f"[{datetime.now():%H:%M:%S}] {text}"))
+        self.write = write
+
+
+async def _run(
+    registration: Registration, arguments: BlockArguments, ids: Ids, lines: _Lines, environ: Mapping[str, str]
+) -> int:
+    async with opened() as session:
+        what = "Proposing changes for" if arguments.studio_job_id else "Labeling"
+        lines.write(f"{what} {len(ids.ids)} samples of project {session.project.id} ({session.project.name})")
+        if ids.repeated:
+            lines.write(f"{ids.repeated} repeated ids are taken once")
+        wish = _wish(session, registration, arguments, ids)
+        work = await work_for(session, wish, lines, new=False)
+        outcome = await carry_out(session, work, lines, committer=_committer(environ), environ=environ)
+        await _tell(session, outcome, lines)
+        return outcome.exit_code
+
+
+def _wish(session: Session, registration: Registration, arguments: BlockArguments, ids: Ids) -> Wish:
+    given = arguments.parameters.model_dump(mode="json", exclude_unset=True)
+    step = StepSpec(labeler=registration.name, parameters=given)
+    return Wish(
+        project_id=session.project.id,
+        action=ActionSpec(name=registration.title, steps=(step,)),
+        ids=ids.ids,
+        mode="preview" if arguments.studio_job_id else "apply",
+        studio_job_id=arguments.studio_job_id,
+    )
+
+
+def _committer(environ: Mapping[str, str]) -> CommitterSettings:
+    settings = load(CommitterSettings)
+    if "LABELBUS_CONFLICT_CHECK_AFTER_S" in environ:
+        return settings
+    return settings.model_copy(update={"conflict_check_after_s": _TRUST_S})
+
+
+async def _tell(session: Session, outcome: Outcome, lines: _Lines) -> None:
+    async with session.ledger.read() as connection:
+        labels = await reports.label_summary(connection, outcome.job.job_id)
+        failed = await reports.failures(connection, outcome.job.job_id)
+    for row in labels:
+        lines.write(f"{row.label or '(no name)'}: {row.after} (+{row.added}, -{row.removed})")
+    for group in failed:
+        ids = ", ".join(map(str, group.examples))
+        lines.write(f"{group.state} {group.count}: {group.reason} (for example {ids})")
+    lines.write(closing(outcome.job, outcome.progress, interrupted=outcome.interrupted))

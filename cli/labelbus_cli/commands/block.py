@@ -1,0 +1,19 @@
+"""`labelbus block`: be an Edge Impulse AI labeling block."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+"""Everything behind the labeler's name is the block's own command line."""
+
+
+def block(ctx: typer.Context, labeler: Annotated[str, typer.Argument(help="For example owl-vit.")]) -> None:
+    """Run a labeler as an Edge Impulse AI labeling block, with the arguments that Studio passes.
+
+    `labelbus block LABELER --parameters-json` prints the form that Studio shows for it.
+    """
+    from labelbus_cli.block_run import run_block
+
+    raise typer.Exit(run_block(labeler, list(ctx.args), sys.stdout))

@@ -1,0 +1,18 @@
+"""`labelbus demo`: everything at once, on a generated dataset."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where state, report and picture sheet go.")] = Path(".demo"),
+    images: Annotated[int, typer.Option(min=1, max=100_000, help="How many pictures to generate.")] = 60,
+    new: Annotated[bool, typer.Option("--new", help="Forget an earlier demo.")] = False,
+) -> None:
+    """Label pictures of shapes in a simulated Studio with a real, tiny detector."""
+    from labelbus_cli.demonstration import demonstrate
+
+    raise typer.Exit(asyncio.run(demonstrate(folder, images, new=new)))

@@ -1,0 +1,98 @@
+"""`labelbus jobs`: what runs, what happened, and commands about it. Ids may be given by their beginning."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Jobs: list, show, watch, stop, go on, report, apply.")
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or how it begins.")]
+ReportOption = Annotated[Path | None, typer.Option("--report", help="Where to write the report.")]
+OnConflictOption = Literal["hold", "overwrite"]
+
+
+@app.command("list")
+def list_(limit: Annotated[int, typer.Option("-n", "--limit", min=1)] = 20) -> None:
+    """List jobs, newest first."""
+    from labelbus_cli.job_views import print_list
+
+    asyncio.run(print_list(limit))
+
+
+@app.command("show")
+def show(job: JobArgument) -> None:
+    """Show one job: state, counts, labels, failures."""
+    from labelbus_cli.job_views import print_one
+
+    asyncio.run(print_one(job))
+
+
+@app.command("watch")
+def watch(job: JobArgument) -> None:
+    """Follow a job, whoever runs it, until it ends."""
+    from labelbus_cli.job_views import follow
+
+    raise typer.Exit(asyncio.run(follow(job)))
+
+
+@app.command("cancel")
+def cancel(job: JobArgument) -> None:
+    """End a job early. What is written stays; it cannot be resumed."""
+    from labelbus_cli.job_commands import cancel as do
+
+    typer.echo(asyncio.run(do(job)))
+
+
+@app.command("pause")
+def pause(job: JobArgument) -> None:
+    """Stop a job for now, in whatever process it runs."""
+    from labelbus_cli.job_commands import pause as do
+
+    typer.echo(asyncio.run(do(job)))
+
+
+@app.command("resume")
+def resume(
+    job: JobArgument,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try the failed samples again.")
+    ] = False,
+    report: ReportOption = None,
+) -> None:
+    """Go on with a paused or interrupted job, in this process; a cluster's job goes on there."""
+    from labelbus_cli.job_commands import resume as do
+
+    raise typer.Exit(asyncio.run(do(job, retry_failed=retry_failed, report=report)))
+
+
+@app.command("report")
+def report(
+    job: JobArgument,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The HTML file to write.")] = None,
+    pictures: Annotated[int, typer.Option(min=0, help="How many samples to show, most changed first.")] = 60,
+) -> None:
+    """Write one HTML page with counts, failures, and pictures before and after."""
+    from labelbus_cli.once import find
+    from labelbus_cli.publishing import write_report
+    from labelbus_cli.session import configure_logs, opened
+
+    async def work() -> Path:
+        configure_logs()
+        async with opened() as session:
+            return await write_report(session, await find(session, job), output, pictures=pictures)
+
+    typer.echo(f"Report: {asyncio.run(work()).absolute().as_uri()}")
+
+
+@app.command("apply")
+def apply(
+    job: JobArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before writing.")] = False,
+    on_conflict: Annotated[OnConflictOption, typer.Option()] = "hold",
+    report: ReportOption = None,
+) -> None:
+    """Write exactly what a preview proposed. Nothing is computed again."""
+    from labelbus_cli.once import apply_preview
+
+    raise typer.Exit(asyncio.run(apply_preview(job, yes=yes, on_conflict=on_conflict, report=report)))

@@ -1,0 +1,117 @@
+"""`labelbus ledger|tokens|secrets|labelers`: what is kept and what is installed."""
+
+import asyncio
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+ledger_app = typer.Typer(no_args_is_help=True, help="The ledger's tables.")
+tokens_app = typer.Typer(no_args_is_help=True, help="Tokens of the HTTP API.")
+secrets_app = typer.Typer(no_args_is_help=True, help="API keys for a cluster, sealed in the ledger.")
+labelers_app = typer.Typer(no_args_is_help=True, help="Installed labelers.")
+
+
+@ledger_app.command("upgrade")
+def upgrade() -> None:
+    """Bring the ledger's tables to this version. Needed for PostgreSQL; SQLite does it itself."""
+    from labelbus_ledger.engine import SCHEMA_VERSION, LedgerSettings
+    from labelbus_ledger.engine import upgrade as bring_up
+    from labelbus_ledger.settings import shown
+
+    settings = LedgerSettings()
+    asyncio.run(bring_up(settings))
+    typer.echo(f"The ledger {shown(settings.url)} has schema {SCHEMA_VERSION}.")
+
+
+@ledger_app.command("where")
+def where() -> None:
+    """Print where the ledger is."""
+    from labelbus_ledger.settings import LedgerSettings, shown
+
+    typer.echo(shown(LedgerSettings().url))
+
+
+@tokens_app.command("create")
+def create_token(name: Annotated[str, typer.Argument(help="Who will use it.")]) -> None:
+    """Print a new token. It cannot be shown again."""
+    from labelbus_cli.session import opened_ledger
+
+    async def work() -> str:
+        from labelbus_ledger.tokens import Tokens
+
+        async with opened_ledger() as ledger:
+            return (await Tokens(ledger).create(name)).get_secret_value()
+
+    typer.echo(asyncio.run(work()))
+
+
+@tokens_app.command("revoke")
+def revoke_token(name: Annotated[str, typer.Argument(help="As it was created.")]) -> None:
+    """Forget every token of a name."""
+    from labelbus_cli.errors import BadInput
+    from labelbus_cli.session import opened_ledger
+
+    async def work() -> int:
+        from labelbus_ledger.tokens import Tokens
+
+        async with opened_ledger() as ledger:
+            return await Tokens(ledger).revoke(name)
+
+    number = asyncio.run(work())
+    if not number:
+        raise BadInput(f"There is no token of the name '{name}'.")
+    typer.echo(f"Revoked {number}.")
+
+
+@secrets_app.command("key")
+def key() -> None:
+    """Print a fresh key for LABELBUS_SECRET_KEYS."""
+    from labelbus_ledger.secrets import new_key
+
+    typer.echo(new_key().get_secret_value())
+
+
+@secrets_app.command("put")
+def put_secret(
+    name: Annotated[str, typer.Argument(help="The name it is found by, without 'ledger:'.")],
+    project: Annotated[int, typer.Option("--project", help="The project that it is for.")],
+    env: Annotated[str, typer.Option("--env", help="Read it from this variable instead of stdin.")] = "",
+) -> None:
+    """Seal an API key in the ledger. It is read from stdin or a variable, never from an argument."""
+    from labelbus_cli.errors import BadInput
+    from labelbus_cli.session import opened_ledger
+
+    secret = os.environ.get(env, "").strip() if env else _from_stdin()
+    if not secret:
+        source = f"The environment variable {env} is not set." if env else "Nothing came from stdin."
+        raise BadInput(f"{source} Give the API key there.")
+
+    async def work() -> str:
+        from labelbus_contracts.ids import ProjectId
+        from labelbus_ledger.secrets import SecretStore
+        from labelbus_ledger.settings import LedgerSettings
+        from pydantic import SecretStr
+
+        async with opened_ledger() as ledger:
+            store = SecretStore(ledger, allow_env=False, keys=LedgerSettings().secret_keys)
+            return await store.put(name, ProjectId(project), SecretStr(secret))
+
+    typer.echo(f"Stored. Its name is {asyncio.run(work())}.")
+
+
+@labelers_app.command("list")
+def list_labelers() -> None:
+    """Print the installed labelers with what they work on."""
+    from labelbus_cli.labelers import all_labelers
+
+    for name, registration in sorted(all_labelers().items()):
+        works_on = ", ".join(sorted(registration.operates_on))
+        typer.echo(f"{name:<16} {registration.title} ({works_on})")
+
+
+def _from_stdin() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("API key", hide_input=True)).strip()
+    return sys.stdin.readline().strip()

@@ -1,0 +1,61 @@
+"""`labelbus serve` and `labelbus start`: long-running processes."""
+
+from typing import Annotated
+
+import typer
+
+serve_app = typer.Typer(no_args_is_help=True, help="Serve a model to others.")
+start_app = typer.Typer(no_args_is_help=True, help="Start a service of a cluster, on Kafka.")
+HostOption = Annotated[str, typer.Option(help="Where to answer /live, /ready and /metrics.")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535)]
+
+
+@serve_app.callback()
+def _serve() -> None:
+    """Keep `serve` a group although it has one command."""
+
+
+@serve_app.command("detector")
+def detector(
+    host: Annotated[str | None, typer.Option(help="Beyond loopback LABELBUS_SERVE_TOKEN is needed.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
+) -> None:
+    """Serve the detector over HTTP in the official block's format (BEAM_ENDPOINT of others)."""
+    import os
+
+    import uvicorn
+    from labelbus_detector.serve import serve_app as app_of
+    from labelbus_detector.settings import DetectorSettings
+
+    from labelbus_cli.session import configure_logs
+
+    configure_logs(level="INFO")
+    given = {"serve_host": host, "serve_port": port}
+    settings = DetectorSettings.from_environment(os.environ)
+    settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+    app = app_of(settings)
+    uvicorn.run(app, host=settings.serve_host, port=settings.serve_port, log_config=None, access_log=False)
+
+
+@start_app.command("dispatcher")
+def dispatcher(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
+    """Start a dispatcher."""
+    _start("labelbus_dispatcher", host, port)
+
+
+@start_app.command("detector")
+def labeler_detector(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
+    """Start a worker of the labeler owl-vit."""
+    _start("labelbus_detector", host, port)
+
+
+@start_app.command("committer")
+def committer(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
+    """Start a committer."""
+    _start("labelbus_committer", host, port)
+
+
+def _start(package: str, host: str, port: int) -> None:
+    import uvicorn
+
+    uvicorn.run(f"{package}.app:app", host=host, port=port, log_config=None, access_log=False)

@@ -1,0 +1,141 @@
+"""Everything a job needs in one process: carrier, dispatcher, committer and the labelers of the job."""
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Protocol
+
+from labelbus_committer.service import Committer
+from labelbus_committer.settings import CommitterSettings
+from labelbus_contracts.ids import JobId
+from labelbus_contracts.topics import COMMITS
+from labelbus_contracts.v1.events import JobRejected
+from labelbus_contracts.v1.message import Message
+from labelbus_dispatcher.service import Dispatcher
+from labelbus_dispatcher.settings import DispatcherSettings
+from labelbus_labeling.cache import BlobCache
+from labelbus_labeling.labeler import Registration
+from labelbus_labeling.service import LabelerService
+from labelbus_ledger import dispatcher as dispatcher_rows
+from labelbus_ledger.access import StudioAccess
+from labelbus_ledger.engine import Ledger
+from labelbus_ledger.job_states import JobStates
+from labelbus_ledger.loops import Loop
+from labelbus_runtime.embedded import EmbeddedCarrier
+from labelbus_runtime.worker import Carrier, Worker
+
+from labelbus_cli.ownership import RENEW_EVERY_S, process_lease
+
+_DRAIN_S = 15.0
+
+
+class Service(Protocol):
+    """What every service is to the process that composes it."""
+
+    def workers(self) -> Sequence[Worker]:
+        """Return what to mount."""
+
+    async def start(self, carrier: Carrier) -> None:
+        """Begin background work."""
+
+    async def stop(self) -> None:
+        """End it."""
+
+
+class Embedded:
+    """One process that dispatches, labels and commits. Use as an async context manager."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        access: StudioAccess,
+        *,
+        known: Mapping[str, Registration],
+        opened: Sequence[str],
+        committer: CommitterSettings,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Take every known labeler, so that actions can be checked, and the names of those to open."""
+        self.carrier_id = f"embedded:{uuid.uuid4()}"
+        self.carrier = EmbeddedCarrier()
+        self.rejections: dict[JobId, str] = {}
+        self._ledger = ledger
+        self._lease = process_lease(ledger, self.carrier_id)
+        self._renewal = Loop(
+            "renewal of the process lease", self._lease.acquire_or_renew, every_s=RENEW_EVERY_S
+        )
+        self._states = JobStates(ledger)
+        self._dispatcher = Dispatcher(
+            ledger,
+            carrier_id=self.carrier_id,
+            access=access,
+            labelers=known,
+            settings=DispatcherSettings(),
+            instance="embedded",
+        )
+        self._committer = Committer(ledger, access=access, job_states=self._states, settings=committer)
+        folder = environ.get("LABELBUS_CACHE")
+        cache = BlobCache(folder=Path(folder) if folder else None)
+        self._labelers = [
+            LabelerService(
+                known[name],
+                known[name].make(environ),
+                access=access,
+                job_states=self._states,
+                ledger=ledger,
+                carrier_id=self.carrier_id,
+                instance="embedded",
+                cache=cache,
+            )
+            for name in dict.fromkeys(opened)
+        ]
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> "Embedded":
+        """Take the lease, open the labelers and begin to work."""
+        async with AsyncExitStack() as stack:
+            await self._lease.acquire_or_renew()
+            stack.push_async_callback(self._lease.release)
+            self._renewal.start()
+            stack.push_async_callback(self._renewal.stop)
+            await self._states.start()
+            stack.push_async_callback(self._states.stop)
+            for worker in self._workers():
+                self.carrier.mount(worker)
+            services: list[Service] = [*self._labelers, self._committer]
+            for service in services:
+                stack.push_async_callback(service.stop)
+                await service.start(self.carrier)
+            stack.push_async_callback(self.carrier.stop, drain_s=_DRAIN_S)
+            await self.carrier.start()
+            stack.push_async_callback(self._dispatcher.stop)  # the first to stop: nothing new is sent
+            await self._dispatcher.start(self.carrier)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Take no more, finish what runs, give up the lease: another process may go on at once."""
+        await asyncio.shield(self._stack.aclose())
+
+    async def adopt(self, job_id: JobId) -> bool:
+        """Take over an unfinished job of a process that is gone. False where somebody was faster."""
+        async with self._ledger.write() as connection:
+            head = await dispatcher_rows.job_head(connection, job_id, lock=True)
+            if head is None:
+                return False
+            now = time.time()
+            return await dispatcher_rows.take_over(connection, head, carrier=self.carrier_id, now=now)
+
+    def _workers(self) -> list[Worker]:
+        listener = Worker(service="cli", topic=COMMITS, handle=self._listen, group="labelbus.cli")
+        services: list[Service] = [*self._labelers, self._committer, self._dispatcher]
+        return [*(worker for service in services for worker in service.workers()), listener]
+
+    async def _listen(self, message: Message) -> Sequence[Message]:
+        if isinstance(message, JobRejected):
+            self.rejections[message.job_id] = message.reason
+        return ()

@@ -1,0 +1,23 @@
+"""Turn the errors of other packages into what ends a command. The one place that knows them all."""
+
+from labelbus_ledger.errors import SecretUnavailable
+from labelbus_runtime.errors import LabelbusError, SettingsError
+from labelbus_studio.errors import KeyRefused, StudioError
+
+from labelbus_cli.errors import BadInput, CommandError
+
+
+def understood(error: Exception) -> CommandError | None:
+    """Return what to show; None for a bug, whose traceback is wanted."""
+    match error:
+        case CommandError():
+            return error
+        case SettingsError() | SecretUnavailable() | KeyRefused():
+            return BadInput(str(error))
+        case LabelbusError() | StudioError():
+            return CommandError(str(error))
+        case ExceptionGroup():
+            known = [understood(one) for one in error.exceptions]
+            return known[0] if known and all(known) else None
+        case _:
+            return None

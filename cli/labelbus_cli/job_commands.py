@@ -1,0 +1,122 @@
+"""Cancel, pause and resume: by the ledger for jobs of one process, by Kafka for a cluster's."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from labelbus_contracts.ids import JobId
+from labelbus_contracts.v1.commands import CancelJob, PauseJob, ResumeJob
+from labelbus_contracts.v1.message import Message, message_id
+from labelbus_dispatcher.commands import JobCommands
+from labelbus_dispatcher.recipes import Recipes
+from labelbus_dispatcher.settings import DispatcherSettings
+from labelbus_dispatcher.watch import Watch
+from labelbus_ledger import dispatcher as dispatcher_rows
+from labelbus_ledger.engine import Ledger
+from labelbus_ledger.reports import JobRow
+from labelbus_runtime.settings import load
+
+from labelbus_cli.cluster import publish
+from labelbus_cli.errors import BadInput
+from labelbus_cli.job_views import job_of
+from labelbus_cli.once import go_on
+from labelbus_cli.ownership import owner_of
+from labelbus_cli.session import configure_logs, opened_ledger
+
+_LONG_AFTER_S = 3600.0
+
+
+async def cancel(prefix: str) -> str:
+    """Cancel a job; return what to say."""
+    configure_logs()
+    async with opened_ledger() as ledger:
+        job = await _open_job(ledger, prefix)
+        job_id = JobId(job.job_id)
+        await _send(
+            ledger,
+            job,
+            CancelJob(id=_id("cancel_job", job_id), job_id=job_id, reason="Cancelled on request."),
+        )
+        if not _is_embedded(job) or await _is_run(ledger, job):
+            return f"Job {job_id} is being cancelled. What is written stays."
+        await _complete_cancel(ledger, job_id)
+        state = (await job_of(ledger, job_id)).state
+    if state == "cancelled":
+        return f"Job {job_id} is cancelled. What is written stays."
+    return f"Job {job_id} is {state}: a write was under way, which the next `labelbus run` settles."
+
+
+async def pause(prefix: str) -> str:
+    """Pause a job; return what to say."""
+    configure_logs()
+    async with opened_ledger() as ledger:
+        job = await _open_job(ledger, prefix)
+        job_id = JobId(job.job_id)
+        await _send(ledger, job, PauseJob(id=_id("pause_job", job_id), job_id=job_id))
+    return f"Job {job_id} pauses within seconds. Go on with `labelbus jobs resume {job_id[:8]}`."
+
+
+async def resume(prefix: str, *, retry_failed: bool, report: Path | None) -> int:
+    """Go on with a process's job here, with a cluster's there; return the exit code."""
+    async with opened_ledger() as ledger:
+        job = await job_of(ledger, prefix)
+        if not _is_embedded(job):
+            job_id = JobId(job.job_id)
+            command = ResumeJob(id=_id("resume_job", job_id), job_id=job_id, retry_failed=retry_failed)
+            await publish([command])
+            return 0
+    return await go_on(job.job_id, retry_failed=retry_failed, report=report)
+
+
+async def _open_job(ledger: Ledger, prefix: str) -> JobRow:
+    job = await job_of(ledger, prefix)
+    if job.ended_at is not None:
+        raise BadInput(f"Job {job.job_id} has ended already: {job.state.replace('_', ' ')}.")
+    return job
+
+
+async def _send(ledger: Ledger, job: JobRow, command: Message) -> None:
+    if not _is_embedded(job):
+        await publish([command])
+        return
+    await JobCommands(ledger, carrier_id=job.carrier, labelers={}, wake=_nothing).handle(command)
+
+
+async def _complete_cancel(ledger: Ledger, job_id: JobId) -> None:
+    """Do what the dispatcher of a process that is gone would do; nobody waits for its answers."""
+    settings = load(DispatcherSettings)
+    watch = Watch(
+        ledger,
+        _forget,
+        recipes=Recipes(),
+        limits=settings.limits,
+        finish_again_s=settings.finish_again_s,
+        answers=lambda _: False,
+        clock=lambda: time.time() + _LONG_AFTER_S,
+    )
+    async with ledger.read() as connection:
+        head = await dispatcher_rows.job_head(connection, job_id)
+    if head is not None:
+        await watch.close([head])
+
+
+async def _is_run(ledger: Ledger, job: JobRow) -> bool:
+    async with ledger.read() as connection:
+        owner = await owner_of(connection, job.carrier)
+    return owner is not None and owner.may_live
+
+
+def _is_embedded(job: JobRow) -> bool:
+    return job.carrier.startswith("embedded:")
+
+
+def _id(kind: str, job_id: JobId) -> str:
+    return message_id(kind, job_id, time.time_ns())
+
+
+def _nothing() -> None:
+    return None
+
+
+async def _forget(messages: Sequence[Message]) -> None:
+    return None

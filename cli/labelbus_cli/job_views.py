@@ -1,0 +1,99 @@
+"""Show jobs as the ledger has them, without touching Studio."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+import typer
+from labelbus_ledger import reports
+from labelbus_ledger.engine import Ledger
+from labelbus_ledger.reports import JobRow
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from labelbus_cli.once import new_display, only
+from labelbus_cli.progress import duration
+from labelbus_cli.runner import steps_of
+from labelbus_cli.session import opened_ledger
+from labelbus_cli.summary import closing, print_failures, print_labels
+
+_LOOK_EVERY_S = 0.5
+
+
+async def job_of(ledger: Ledger, prefix: str) -> JobRow:
+    """Return the one job whose id begins so. Raises `BadInput`."""
+    async with ledger.read() as connection:
+        return only(await reports.list_jobs(connection, prefix=prefix, limit=6), prefix)
+
+
+async def print_list(limit: int) -> None:
+    """Print the newest jobs."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("job", "action", "project", "mode", "state", "samples", "age"):
+        table.add_column(name, justify="right" if name == "samples" else "left")
+    async with opened_ledger() as ledger, ledger.read() as connection:
+        found = await reports.list_jobs(connection, limit=limit)
+        for job in found:
+            counted = await reports.progress(connection, job.job_id)
+            age = duration(time.time() - job.created_at)
+            row = (job.job_id[:12], job.action_name, str(job.project_id), job.mode, job.state)
+            table.add_row(*map(Text, row), f"{counted.done}/{counted.total}", age)
+    if not found:
+        typer.echo("There is no job yet. `labelbus run ACTION` makes one.")
+        return
+    Console().print(table)
+
+
+async def print_one(prefix: str) -> None:
+    """Print what is known of a job."""
+    console = Console()
+    async with opened_ledger() as ledger:
+        job = await job_of(ledger, prefix)
+        async with ledger.read() as connection:
+            counted = await reports.progress(connection, job.job_id)
+            labels = await reports.label_summary(connection, job.job_id)
+            failed = await reports.failures(connection, job.job_id)
+    facts = {
+        "job": job.job_id,
+        "action": f"{job.action_name} ({', '.join(steps_of(job))})",
+        "project": str(job.project_id),
+        "mode": job.mode,
+        "run by": job.carrier,
+        "begun": _moment(job.created_at),
+        "ended": _moment(job.ended_at),
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        table.add_row(name, Text(value))
+    console.print(table)
+    print_labels(console, labels)
+    print_failures(console, failed)
+    typer.echo(closing(job, counted, interrupted=False))
+
+
+async def follow(prefix: str) -> int:
+    """Show a job's progress until it ends or pauses; return the exit code."""
+    display = new_display()
+    async with opened_ledger() as ledger:
+        job = await job_of(ledger, prefix)
+        display.begin(steps_of(job))
+        try:
+            while True:
+                async with ledger.read() as connection:
+                    counted = await reports.progress(connection, job.job_id)
+                    job = await reports.find_job(connection, job.job_id) or job
+                display.update(counted, job.total if job.selected else None)
+                if job.ended_at is not None or job.state == "paused":
+                    break
+                await asyncio.sleep(_LOOK_EVERY_S)
+        finally:
+            display.end()
+    typer.echo(closing(job, counted, interrupted=False))
+    return 0 if job.state == "finished" else 1
+
+
+def _moment(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,82 @@
+"""`labelbus`: the entry point, its groups of commands, and what becomes of errors."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from labelbus_cli.commands import actions, block, cluster, demo, jobs, keep, run_action, serve
+from labelbus_cli.errors import CommandError
+
+
+class Commands(TyperGroup):
+    """Shows what went wrong in one place, without a traceback, and sets the exit code."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer's own Context
+        """Run a command. 2 is bad input, 1 everything else that a person should look at."""
+        try:
+            return super().invoke(ctx)
+        except CommandError as error:
+            failure = error
+        except KeyboardInterrupt:
+            failure = CommandError("Interrupted.")
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            from labelbus_cli.foreign import understood
+
+            known = understood(error)
+            if known is None:
+                raise
+            failure = known
+        typer.echo(str(failure), err=True)
+        raise typer.Exit(failure.exit_code) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Label Edge Impulse datasets with AI models.",
+)
+app.add_typer(actions.app, name="actions")
+app.command("run")(run_action.run)
+app.add_typer(jobs.app, name="jobs")
+app.command("block", context_settings=block.SETTINGS)(block.block)
+app.add_typer(serve.serve_app, name="serve")
+app.add_typer(serve.start_app, name="start")
+app.command("submit")(cluster.submit)
+app.command("topics")(cluster.topics)
+app.command("demo")(demo.demo)
+app.add_typer(keep.ledger_app, name="ledger")
+app.add_typer(keep.tokens_app, name="tokens")
+app.add_typer(keep.secrets_app, name="secrets")
+app.add_typer(keep.labelers_app, name="labelers")
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        from importlib.metadata import version
+
+        typer.echo(f"labelbus {version('labelbus')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Read `.env` of the current folder; what the environment already says stays."""
+    from dotenv import load_dotenv
+
+    load_dotenv(Path.cwd() / ".env", override=False)
+
+
+def run() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,193 @@
+"""Run one action, or apply one preview, from the question before it to the summary after it."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from getpass import getuser
+from pathlib import Path
+
+import typer
+from labelbus_committer.settings import CommitterSettings
+from labelbus_contracts.ids import JobId
+from labelbus_contracts.jobs import ActionSpec, OnConflict
+from labelbus_ledger import reports
+from labelbus_ledger.reports import JobRow
+from labelbus_runtime.settings import load
+from rich.console import Console
+
+from labelbus_cli.errors import BadInput, CommandError
+from labelbus_cli.plan import Wish, new_job_id, unfinished
+from labelbus_cli.progress import Display, LiveDisplay, PlainDisplay
+from labelbus_cli.publishing import write_report
+from labelbus_cli.runner import Outcome, Work, carry_out, release_of, steps_of
+from labelbus_cli.session import ENV_SECRET, Session, configure_logs, opened
+from labelbus_cli.summary import closing, print_failures, print_labels
+from labelbus_cli.survey import survey
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What `labelbus run` was asked."""
+
+    action: ActionSpec
+    ids: tuple[int, ...] | None
+    sample: int | None
+    seed: int
+    apply: bool
+    yes: bool
+    studio_job_id: int | None
+    new: bool
+    on_conflict: OnConflict
+    report: Path | None
+
+
+async def once(asked: Once) -> int:
+    """Carry out `labelbus run`; return the exit code."""
+    configure_logs()
+    async with opened() as session:
+        wish = Wish(
+            project_id=session.project.id,
+            action=asked.action,
+            ids=asked.ids,
+            mode="apply" if asked.apply else "preview",
+            sample=asked.sample,
+            seed=asked.seed,
+            studio_job_id=asked.studio_job_id,
+            on_conflict=asked.on_conflict,
+        )
+        return await _carried_out(session, wish, yes=asked.yes, new=asked.new, report=asked.report)
+
+
+async def apply_preview(job_id: str, *, yes: bool, on_conflict: OnConflict, report: Path | None) -> int:
+    """Write the stored proposals of a preview to Studio, without computing anything."""
+    configure_logs()
+    async with opened() as session:
+        job = await find(session, job_id)
+        if job.mode != "preview":
+            raise BadInput(f"Job {job.job_id} was applied already; only a preview can be applied.")
+        if job.project_id != session.project.id:
+            raise BadInput(
+                f"Job {job.job_id} is of project {job.project_id}, the API key of {session.project.id}."
+            )
+        if job.ended_at is None:
+            raise BadInput(
+                f"Job {job.job_id} is {job.state}. Let it end first: `labelbus jobs resume {job_id}`."
+            )
+        wish = Wish(
+            project_id=session.project.id,
+            action=job.submit.action,
+            ids=None,
+            mode="apply",
+            source_job_id=JobId(job.job_id),
+            on_conflict=on_conflict,
+        )
+        return await _carried_out(session, wish, yes=yes, new=False, report=report)
+
+
+async def go_on(job_id: str, *, retry_failed: bool, report: Path | None) -> int:
+    """Go on with a paused or interrupted job in this process."""
+    configure_logs()
+    async with opened() as session:
+        job = await find(session, job_id)
+        if not job.carrier.startswith("embedded:"):
+            raise BadInput(f"Job {job.job_id} belongs to a cluster ({job.carrier}), not to a single process.")
+        if job.project_id != session.project.id:
+            raise BadInput(
+                f"Job {job.job_id} is of project {job.project_id}, the API key of {session.project.id}."
+            )
+        if job.ended_at is not None and not retry_failed:
+            raise BadInput(
+                f"Job {job.job_id} has {job.state.replace('_', ' ')}. Only --retry-failed reopens it."
+            )
+        display = new_display()
+        await release_of(session, JobId(job.job_id), job.carrier, display)
+        opened_ = () if job.submit.source_job_id else tuple(steps_of(job))
+        work = Work(JobId(job.job_id), tuple(steps_of(job)), opened_, adopts=True, retry_failed=retry_failed)
+        outcome = await carry_out(session, work, display, committer=load(CommitterSettings))
+        await show(session, outcome, report)
+        return outcome.exit_code
+
+
+async def find(session: Session, prefix: str) -> JobRow:
+    """Return the one job whose id starts with `prefix`. Raises `BadInput`."""
+    async with session.ledger.read() as connection:
+        found = await reports.list_jobs(connection, prefix=prefix, limit=6)
+    return only(found, prefix)
+
+
+def only(found: Sequence[JobRow], prefix: str) -> JobRow:
+    """Return the job that was meant. Raises `BadInput` for none or several."""
+    exact = [job for job in found if job.job_id == prefix]
+    if len(exact or found) == 1:
+        return (exact or list(found))[0]
+    if not found:
+        raise BadInput(f"There is no job '{prefix}'. `labelbus jobs list` shows them.")
+    ids = ", ".join(job.job_id[:12] for job in found)
+    raise BadInput(f"Several jobs begin with '{prefix}': {ids}. Give more of the id.")
+
+
+async def show(session: Session, outcome: Outcome, report: Path | None, *, most: int = 30) -> None:
+    """Print the summary and write the report."""
+    console = Console()
+    async with session.ledger.read() as connection:
+        labels = await reports.label_summary(connection, outcome.job.job_id)
+        failures = await reports.failures(connection, outcome.job.job_id)
+    print_labels(console, labels, most=most)
+    print_failures(console, failures)
+    typer.echo(closing(outcome.job, outcome.progress, interrupted=outcome.interrupted))
+    if outcome.progress.done:
+        path = await write_report(session, outcome.job, report)
+        typer.echo(f"Report: {path.absolute().as_uri()}")
+
+
+def new_display() -> Display:
+    """Return a live display on a terminal, plain lines elsewhere."""
+    console = Console(stderr=True)
+    if console.is_terminal and sys.stdout.isatty():
+        return LiveDisplay(console)
+    return PlainDisplay(lambda text: typer.echo(text, err=True))
+
+
+async def _carried_out(session: Session, wish: Wish, *, yes: bool, new: bool, report: Path | None) -> int:
+    display = new_display()
+    work = await work_for(session, wish, display, new=new)
+    if wish.mode == "apply":
+        await _ask(session, wish, yes=yes)
+    outcome = await carry_out(session, work, display, committer=load(CommitterSettings))
+    await show(session, outcome, report)
+    return outcome.exit_code
+
+
+async def work_for(session: Session, wish: Wish, display: Display, *, new: bool) -> Work:
+    """Return what to carry out: the unfinished job of the same wish, unless `new`, or a fresh one."""
+    steps = tuple(step.labeler for step in wish.action.steps)
+    labelers = () if wish.source_job_id else steps
+    if not new:
+        async with session.ledger.read() as connection:
+            found = await unfinished(connection, wish)
+        if found is not None:
+            job_id, carrier = found
+            await release_of(session, job_id, carrier, display)
+            display.note(f"Going on with job {job_id}, which had not ended. --new starts another one.")
+            return Work(job_id, steps, labelers, tuple(wish.more(job_id)), adopts=True)
+    job_id = new_job_id()
+    display.note(f"Job {job_id} in project {session.project.id} ({session.project.name}).")
+    submit = wish.submit(job_id, ENV_SECRET, _user())
+    return Work(job_id, steps, labelers, (submit, *wish.more(job_id)))
+
+
+async def _ask(session: Session, wish: Wish, *, yes: bool) -> None:
+    """Show what would be written and ask. Raises `BadInput` where nobody can answer."""
+    if not yes and not sys.stdin.isatty():
+        raise BadInput("Nobody can be asked whether to write: stdin is no terminal. Give --yes.")
+    counted = await survey(session, wish)
+    typer.echo(f"Project {session.project.id} ({session.project.name}): {counted.sentence()}.", err=True)
+    if not yes and not typer.confirm("Write to Studio?", err=True):
+        raise CommandError("Nothing was written.")
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (OSError, KeyError):
+        return ""

@@ -1,0 +1,69 @@
+"""Print how a job ended: counts per label, failures, and what to do next."""
+
+from collections.abc import Sequence
+
+from labelbus_ledger.reports import FailureGroup, JobRow, LabelSummary, Progress
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from labelbus_cli.report import states
+
+
+def print_labels(console: Console, rows: Sequence[LabelSummary], *, most: int = 30) -> None:
+    """Print the most frequent labels."""
+    if not rows:
+        return
+    table = Table(title="Labels", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("label", overflow="fold")
+    for name in ("before", "after", "added", "removed", "samples", "mean score"):
+        table.add_column(name, justify="right")
+    for row in rows[:most]:
+        score = "–" if row.mean_score is None else f"{row.mean_score:.2f}"
+        numbers = (row.before, row.after, f"+{row.added}", f"-{row.removed}", row.samples, score)
+        table.add_row(Text(row.label or "(no name)"), *map(str, numbers))
+    console.print(table)
+    if len(rows) > most:
+        console.print(f"and {len(rows) - most} further labels; the report has them all")
+
+
+def print_failures(console: Console, groups: Sequence[FailureGroup], *, most: int = 15) -> None:
+    """Print why samples failed or are held."""
+    if not groups:
+        return
+    table = Table(
+        title="Failed and held", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
+    table.add_column("what")
+    table.add_column("reason", overflow="fold")
+    table.add_column("samples", justify="right")
+    table.add_column("for example", overflow="fold")
+    for group in groups[:most]:
+        table.add_row(group.state, Text(group.reason), str(group.count), ", ".join(map(str, group.examples)))
+    console.print(table)
+
+
+def closing(job: JobRow, progress: Progress, *, interrupted: bool) -> str:
+    """Return the sentences that end a command: what happened, and what to do next."""
+    counts = ", ".join(f"{number} {state}" for state, number in states(progress)) or "no samples"
+    head = f"Job {job.job_id} {_said(job, interrupted)}: {counts}."
+    return " ".join(part for part in (head, job.reason, _advice(job, progress, interrupted)) if part)
+
+
+def _said(job: JobRow, interrupted: bool) -> str:
+    if interrupted and job.ended_at is None:
+        return "was interrupted"
+    return job.state.replace("_", " ") if job.ended_at is not None else f"is {job.state}"
+
+
+def _advice(job: JobRow, progress: Progress, interrupted: bool) -> str:
+    short = job.job_id[:8]
+    if interrupted and job.ended_at is None:
+        return f"Run the same command again, or `labelbus jobs resume {short}`, to go on where it stopped."
+    if job.state == "paused":
+        return "" if "resume" in job.reason else f"Go on with `labelbus jobs resume {short}`."
+    if job.state == "finished_with_failures" and progress.failed:
+        return f"Try the failed ones again with `labelbus jobs resume {short} --retry-failed`."
+    if job.mode == "preview" and job.state == "finished":
+        return f"Nothing was written to Studio. Write these proposals with `labelbus jobs apply {short}`."
+    return ""
