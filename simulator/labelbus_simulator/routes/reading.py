@@ -94,6 +94,8 @@ def get_wav(call: Call) -> Reply:
         values, rate = _sound(sample)
     except ValueError:
         return _media(call, sample)
+    if not len(values):
+        return _media(call, sample)
     if (start or 0) < 0 or (end is not None and end > len(values)) or (start or 0) >= (end or len(values)):
         raise Refused(f"sliceStart and sliceEnd should lie within 0 and {len(values)}")
     return Reply(clips.wav(np.ascontiguousarray(values[start:end, axis : axis + 1]), rate), "audio/wav")

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from labelbus_simulator import Project, SimulatorOptions, Studio, serve
+from labelbus_simulator import Project, SimulatorOptions, Studio, serve_app
+from labelbus_simulator.web import Receive, Scope, Send, StudioApp
 
 KEY = "ei_0123456789"
 
@@ -32,13 +33,31 @@ class Served:
         return document
 
 
+class Switchboard:
+    """An application that passes calls on to the Studio of the test that runs: one server for all tests."""
+
+    app: StudioApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+def line() -> Iterator[tuple[Switchboard, httpx.Client]]:
+    """The server, real uvicorn on a free port, and a client that knows the key."""
+    board = Switchboard()
+    with serve_app(board) as url, httpx.Client(base_url=f"{url}/v1", headers={"x-api-key": KEY}) as http:
+        yield board, http
+
+
 @pytest.fixture
-def served() -> Iterator[Served]:
-    """The Studio on a free port."""
+def served(line: tuple[Switchboard, httpx.Client]) -> Served:
+    """A Studio of its own for each test."""
+    board, http = line
     studio = Studio(SimulatorOptions(seed=3))
     project = studio.add_project(key=KEY)
     project.add_images(8, seed=5, rotated=0.3)
     project.add_audio(2, seed=5, seconds=1.0, pieces=2)
     project.add_video(frames=2)
-    with serve(studio) as url, httpx.Client(base_url=url, headers={"x-api-key": KEY}) as http:
-        yield Served(studio, project, url, http)
+    board.app = studio.app()
+    return Served(studio, project, str(http.base_url).rstrip("/"), http)

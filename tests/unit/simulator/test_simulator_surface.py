@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from labelbus_simulator import Studio
+from labelbus_simulator import Studio, serve
 from PIL import Image, ImageOps
 
 
@@ -30,6 +30,14 @@ def test_wrong_key_is_refused_with_the_chosen_status(served: Any, status: int) -
     served.studio.set_options(wrong_key_status=status)
     answer = served.http.get("/api/projects", headers={"x-api-key": "ei_wrong"})
     assert (answer.status_code, answer.json()["success"]) == (status, False)
+
+
+def test_studio_is_served_on_a_free_port() -> None:
+    """`serve` yields the endpoint that clients are given."""
+    with serve(Studio()) as url:
+        assert url.startswith("http://127.0.0.1:")
+        assert url.endswith("/v1")
+        assert httpx.get(f"{url}/api/nothing").status_code == 404
 
 
 async def test_application_answers_without_a_socket() -> None:
