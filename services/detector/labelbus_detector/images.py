@@ -40,7 +40,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
     with _open(data, max_pixels) as image:
         frame = _frame(image)
         try:
-            upright = ImageOps.exif_transpose(image)
+            upright = ImageOps.exif_transpose(image) if frame.orientation > 1 else image
             rgb = np.asarray(_rgb(upright))
         except MemoryError:
             raise
@@ -90,7 +90,7 @@ def _too_large(fact: str) -> SampleRefused:
 def _frame(image: Image.Image) -> Frame:
     try:
         orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # unreadable EXIF says nothing, as for exif_transpose
+    except Exception:  # unreadable EXIF says nothing
         orientation = 1
     orientation = orientation if 1 <= orientation <= 8 else 1
     width, height = image.size

@@ -1,4 +1,8 @@
-"""The parameters of `owl-vit`: the official block's, by its names, and five of our own."""
+"""The parameters of `owl-vit`: the official block's, by its names, and three of our own.
+
+`value` is what Edge Impulse's form shows at first, as in the official block; a job that says nothing gets
+the field's default.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -79,13 +83,13 @@ class OwlVitParameters(LabelerParameters):
         default=False,
         title="Non-max suppression",
         description="Keep only the best of new boxes that overlap and have one label (NMS).",
-        json_schema_extra=_extra("--nms", type="flag"),
+        json_schema_extra=_extra("--nms", type="flag", value="true"),
     )
     nms_iou_threshold: Ratio = Field(
         default=0.2,
         title="NMS IoU threshold",
         description="Boxes whose intersection over union is greater than this count as one object.",
-        json_schema_extra=_extra("--nms-iou-threshold", show_if=["nms", "eq", "true"]),
+        json_schema_extra=_extra("--nms-iou-threshold", value="0.2", show_if=["nms", "eq", "true"]),
     )
     clip: bool = Field(
         default=True,

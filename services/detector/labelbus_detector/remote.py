@@ -7,8 +7,8 @@ endpoint has its own.
 
 import asyncio
 import base64
-import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import httpx
@@ -19,8 +19,9 @@ from labelbus_detector.detections import Detected, Detection, Query
 from labelbus_detector.images import frame_of
 from labelbus_detector.settings import DetectorSettings
 
-logger = logging.getLogger(__name__)
 _CONNECT_TIMEOUT_S: Final = 10.0
+_WARM_S: Final = 240.0
+"""How long after an answer the GPU counts as warm; the official endpoint keeps it for 300 s."""
 _SHOWN: Final = 200
 """Characters of a strange answer that its error repeats."""
 
@@ -45,10 +46,17 @@ class _Answer(BaseModel):
 
 
 class RemoteDetector:
-    """Implements `Detector` over HTTP. The first answer may take minutes, while a cold GPU starts."""
+    """Implements `Detector` over HTTP.
+
+    The first answer, and one after minutes of quiet, may take long: a cold GPU starts.
+    """
 
     def __init__(
-        self, settings: DetectorSettings, *, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        settings: DetectorSettings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the endpoint and the key. Raises `SettingsError`."""
         if not settings.beam_endpoint or settings.beam_access_key is None:
@@ -62,7 +70,8 @@ class RemoteDetector:
         self._key = settings.beam_access_key
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
-        self._is_warm = False
+        self._clock = clock
+        self._answered_at: float | None = None
         self._slots = asyncio.Semaphore(settings.remote_concurrency)
 
     @property
@@ -88,14 +97,17 @@ class RemoteDetector:
             response = await self._post(query)
         _check(response)
         answer = _read(response)
-        self._is_warm = True
+        self._answered_at = self._clock()
         return Detected(_detections(answer.predictions), frame)
+
+    def _is_warm(self) -> bool:
+        return self._answered_at is not None and self._clock() - self._answered_at < _WARM_S
 
     async def _post(self, query: Query) -> httpx.Response:
         if self._client is None:
             raise RuntimeError("the detector is not open")
         settings = self._settings
-        patience_s = settings.remote_timeout_s if self._is_warm else settings.remote_first_timeout_s
+        patience_s = settings.remote_timeout_s if self._is_warm() else settings.remote_first_timeout_s
         body: dict[str, object] = {
             "base64_image": base64.b64encode(query.image).decode(),
             "labels": list(query.phrases),

@@ -75,3 +75,9 @@ def test_the_limit_is_a_setting() -> None:
     """A smaller limit refuses what would be fine, before decoding it."""
     with pytest.raises(SampleRefused, match="320 \\* 240 pixels"):
         decode(encoded(shapes()), max_pixels=1000)
+
+
+def test_unreadable_exif_says_nothing() -> None:
+    """A photo whose EXIF block is garbage is still read, as it lies."""
+    data = encoded(shapes(), "JPEG", exif=b"Exif\x00\x00garbage!")
+    assert decode(data).frame.orientation == 1

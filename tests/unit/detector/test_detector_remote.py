@@ -123,14 +123,17 @@ async def test_a_bad_image_is_not_sent(serve: Serve) -> None:
 
 
 async def test_patience_ends_with_the_first_answer(serve: Serve) -> None:
-    """The first answer may be slow; later ones of the same slowness time out."""
-    endpoint = Endpoint(JSONResponse({"predictions": []}), delay_s=0.4)
+    """The first answer may be slow; later ones of the same slowness time out, until the GPU is cold again."""
+    endpoint, now = Endpoint(JSONResponse({"predictions": []}), delay_s=0.3), [0.0]
     async with serve(endpoint) as address:
-        detector = RemoteDetector(settings(address, remote_first_timeout_s=20, remote_timeout_s=0.1))
+        made = settings(address, remote_first_timeout_s=20, remote_timeout_s=0.1)
+        detector = RemoteDetector(made, clock=lambda: now[0])
         await detector.open()
         assert not (await detector.detect(QUERY)).detections
         with pytest.raises(RetryLater, match=r"within 0\.1 s"):
             await detector.detect(QUERY)
+        now[0] = 300.0
+        assert not (await detector.detect(QUERY)).detections
         await detector.close()
 
 
