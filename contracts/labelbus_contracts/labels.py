@@ -1,6 +1,7 @@
 """Labels: what is said of a sample. Boxes are in pixels of `imageDimensions`, ranges in sample indexes."""
 
 from collections import Counter
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -105,9 +106,9 @@ def changed_parts(before: LabelSet, after: LabelSet) -> frozenset[LabelPart]:
     changed: set[LabelPart] = set()
     if _text(before.label) != _text(after.label):
         changed.add("label")
-    if Counter(box.content for box in before.boxes) != Counter(box.content for box in after.boxes):
+    if not _same_boxes(before.boxes, after.boxes):
         changed.add("boxes")
-    if painted(before.ranges) != painted(after.ranges):
+    if before.ranges is not after.ranges and painted(before.ranges) != painted(after.ranges):
         changed.add("ranges")
     if (before.label_map or {}) != (after.label_map or {}):
         changed.add("label_map")
@@ -123,23 +124,47 @@ def same_content(one: LabelSet, other: LabelSet) -> bool:
     return not changed_parts(one, other)
 
 
-def painted(ranges: tuple[TimeRange, ...]) -> tuple[tuple[int, int, str, tuple[tuple[str, str], ...]], ...]:
+Painted = tuple[int, int, str, tuple[tuple[str, str], ...]]
+
+
+def painted(ranges: tuple[TimeRange, ...]) -> tuple[Painted, ...]:
     """Return ranges as Studio paints them: later ones win, neighbours of equal label are merged.
 
-    Answers (start, end inclusive, label, label map) sorted by start, without overlaps.
+    Answers (start, end inclusive, label, label map) sorted by start, without overlaps; a range that ends
+    before it begins paints nothing. Takes O(n log n).
     """
-    cuts = sorted({edge for r in ranges for edge in (r.start_index, r.end_index + 1)})
-    result: list[tuple[int, int, str, tuple[tuple[str, str], ...]]] = []
+    contents = [one.content for one in ranges]
+    cuts = sorted({edge for start, end, *_ in contents for edge in (start, end + 1)})
+    opens = sorted((start, nr) for nr, (start, end, *_) in enumerate(contents) if start <= end)
+    opens.reverse()
+    on_top: list[int] = []  # a heap of negated places in the list: the last range first
+    result: list[Painted] = []
     for start, stop in pairwise(cuts):
-        top = next((r for r in reversed(ranges) if r.start_index <= start <= r.end_index), None)
-        if top is None:
-            continue
-        _, _, label, label_map = top.content
-        if result and result[-1][1] == start - 1 and result[-1][2:] == (label, label_map):
-            result[-1] = (result[-1][0], stop - 1, label, label_map)
-        else:
-            result.append((start, stop - 1, label, label_map))
+        while opens and opens[-1][0] <= start:
+            heappush(on_top, -opens.pop()[1])
+        while on_top and contents[-on_top[0]][1] < start:
+            heappop(on_top)
+        if on_top:
+            _, _, label, label_map = contents[-on_top[0]]
+            _paint(result, (start, stop - 1, label, label_map))
     return tuple(result)
+
+
+def _paint(result: list[Painted], piece: Painted) -> None:
+    start, end, *meaning = piece
+    if result and result[-1][1] == start - 1 and [*result[-1][2:]] == meaning:
+        result[-1] = (result[-1][0], end, *result[-1][2:])
+    else:
+        result.append(piece)
+
+
+def _same_boxes(one: tuple[BoundingBox, ...], other: tuple[BoundingBox, ...]) -> bool:
+    if one is other:
+        return True
+    if len(one) != len(other):
+        return False
+    contents, others = [box.content for box in one], [box.content for box in other]
+    return contents == others or Counter(contents) == Counter(others)
 
 
 def _text(label: ClassLabel | None) -> str:

@@ -1,1 +1,1 @@
-
+"""The committer: records label events, and proposes or writes to Studio once per sample and job."""

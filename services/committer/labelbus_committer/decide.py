@@ -45,9 +45,8 @@ def plan(base: LabelSet, draft: LabelSet, live: LabelSet | None, on_conflict: On
     A sample that holds the draft already needs no write. Overwriting writes the parts in which the draft
     differs from its base, and leaves a person's changes to the other parts and other metadata keys alone.
     """
-    live = base if live is None else live
-    differs = differences(base, live)
-    if not differs:
+    if live is None or not (differs := differences(base, live)):
+        live = base if live is None else live
         return _write(live, _on_top(base, draft, live))
     if not differences(draft, live):
         return _write(live, live)
@@ -79,7 +78,7 @@ def is_untouched(begun: Begun, live: LabelSet) -> bool:
 
 def unwritable(base: Base, draft: LabelSet) -> str | None:
     """Say why Studio could never hold this draft, or None."""
-    if "label_map" in changed_parts(base.labels, draft):
+    if (base.labels.label_map or {}) != (draft.label_map or {}):
         return "Studio takes no label map of a whole sample. Use a labeler that leaves it alone."
     return None
 
