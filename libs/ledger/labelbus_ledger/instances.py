@@ -1,9 +1,11 @@
 """Which processes are alive, and how much each works on at once."""
 
 import hashlib
+import logging
 from typing import Final
 
 import sqlalchemy as sa
+from labelbus_runtime.errors import LabelbusError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labelbus_ledger.clock import now_of
@@ -11,6 +13,7 @@ from labelbus_ledger.engine import Ledger
 from labelbus_ledger.loops import Loop
 from labelbus_ledger.tables import instances
 
+log = logging.getLogger(__name__)
 REPORT_EVERY_S: Final = 5.0
 SEEN_WITHIN_S: Final = 20.0
 _FORGOTTEN_AFTER_S: Final = 24 * 3600.0
@@ -74,9 +77,12 @@ class Heartbeat:
         self._loop.start()
 
     async def stop(self) -> None:
-        """Stop, and withdraw the instance. Raises `Unavailable`."""
+        """Stop, and withdraw the instance; where that fails, it is forgotten in a while anyway."""
         await self._loop.stop()
-        await withdraw(self._ledger, *self._identity)
+        try:
+            await withdraw(self._ledger, *self._identity)
+        except LabelbusError as error:
+            log.warning("The instance %s of %s is still listed: %s", *self._identity[2:0:-1], error)
 
     async def _beat(self) -> None:
         await report(self._ledger, *self._identity, self._capacity)

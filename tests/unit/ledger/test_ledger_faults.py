@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from labelbus_ledger import tables
 from labelbus_ledger.engine import Ledger, LedgerSettings, upgrade
 from labelbus_ledger.errors import LedgerNotFound, LedgerNotMigrated, LedgerReadOnly, LedgerRefused
+from labelbus_ledger.instances import Heartbeat
 from labelbus_runtime.errors import Unavailable
 from pydantic import SecretStr
 
@@ -73,6 +74,30 @@ async def test_locked(sqlite_ledger: Ledger, tmp_path: Path) -> None:
     other.execute("ROLLBACK")
     other.close()
     await _insert(sqlite_ledger)
+
+
+async def test_writers_begin_at_once(sqlite_ledger: Ledger, tmp_path: Path) -> None:
+    """A writer that first reads is not overtaken by another process, and does not fail half-way."""
+    rival = await Ledger.open(LedgerSettings(home=tmp_path))
+    async with sqlite_ledger.write() as connection:
+        await connection.execute(sa.select(tables.leases))
+        with pytest.raises(Unavailable):
+            await _insert(rival)
+        await connection.execute(sa.insert(tables.leases), [_LEASE])
+    await rival.close()
+
+
+async def test_heartbeat_stops(
+    sqlite_ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A ledger that is away does not keep a process from stopping."""
+    heartbeat = Heartbeat(sqlite_ledger, "c", "owl-vit", "one", 32)
+    await heartbeat.start()
+    other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    await heartbeat.stop()
+    other.close()
+    assert "one of owl-vit is still listed" in caplog.text
 
 
 async def test_disk_full(sqlite_ledger: Ledger) -> None:
