@@ -1,8 +1,7 @@
 """One stage for every carrier: a carrier, small topics, an observer of the answers, dead letters."""
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -152,6 +151,18 @@ async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     await kafka.close()
 
 
+@pytest.fixture
+def kafka_stage(real_kafka: Any) -> Callable[[], Awaitable[KafkaStage]]:
+    """Return a maker of Kafka's stage."""
+
+    async def make() -> KafkaStage:
+        kafka = KafkaStage(real_kafka.bootstrap_servers)
+        await kafka.open()
+        return kafka
+
+    return make
+
+
 class Play:
     """A running carrier with the worker under test, and an observer of all answers."""
 
@@ -220,7 +231,3 @@ class _Makers:
     skipped = staticmethod(skipped)
     worker = staticmethod(worker)
     LABEL = LABEL
-
-
-async def forever() -> None:
-    await asyncio.Event().wait()

@@ -170,9 +170,10 @@ class KafkaCarrier:
     async def _publish_records(self, records: Sequence[Record]) -> None:
         for start in range(0, len(records), _CHUNK):
             chunk = records[start : start + _CHUNK]
-            try:
-                acknowledgements = [await self._send(record) for record in chunk]
-                outcomes = await asyncio.gather(*acknowledgements, return_exceptions=True)
+            try:  # aiokafka itself would wait for an absent broker for ever
+                async with asyncio.timeout(self.settings.request_timeout_s):
+                    acknowledgements = [await self._send(record) for record in chunk]
+                    outcomes = await asyncio.gather(*acknowledgements, return_exceptions=True)
             except Exception as error:
                 if not is_fault(error):
                     raise
