@@ -4,7 +4,7 @@ Every method takes many at once and is one transaction, rows in primary-key orde
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -331,7 +331,7 @@ async def _stale(connection: AsyncConnection, wishes: Sequence[ClaimWish]) -> se
     return {wish.token for wish in stale}
 
 
-async def _forget(connection: AsyncConnection, held: Sequence[tuple[int, int, str]]) -> None:
+async def _forget(connection: AsyncConnection, held: Sequence[tuple[ProjectId, SampleId, str]]) -> None:
     if held:
         await connection.execute(sa.delete(claims).where(_held(held)))
 
@@ -344,12 +344,24 @@ def _answer(wish: ClaimWish, asked: set[str], tokens: dict[SampleKey, str], stal
     return "taken" if tokens.get(wish.key) == wish.token else "busy"
 
 
-def _among(table: sa.Table, keys: Sequence[SampleKey]) -> sa.ColumnElement[bool]:
-    return sa.tuple_(table.c.project_id, table.c.sample_id).in_(sorted(set(keys)))
+def _among(table: sa.Table, keys: Iterable[SampleKey]) -> sa.ColumnElement[bool]:
+    """Match rows of these samples, by project: SQLite finds pairs of columns in no index."""
+    by_project: dict[int, set[int]] = {}
+    for project_id, sample_id in keys:
+        by_project.setdefault(project_id, set()).add(sample_id)
+    return sa.or_(
+        sa.false(),
+        *(
+            sa.and_(table.c.project_id == project_id, table.c.sample_id.in_(sorted(ids)))
+            for project_id, ids in sorted(by_project.items())
+        ),
+    )
 
 
-def _held(held: Sequence[tuple[int, int, str]]) -> sa.ColumnElement[bool]:
-    return sa.tuple_(claims.c.project_id, claims.c.sample_id, claims.c.token).in_(sorted(held))
+def _held(held: Sequence[tuple[ProjectId, SampleId, str]]) -> sa.ColumnElement[bool]:
+    """Match the claims of these tokens, each of which is one claim's own."""
+    tokens = sorted(token for *_, token in held)
+    return sa.and_(_among(claims, [(one[0], one[1]) for one in held]), claims.c.token.in_(tokens))
 
 
 def _claim(row: sa.Row[Any], now: float) -> Claim:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import httpx
 import pytest
 from labelbus_contracts.ids import JobId, MessageId, ProjectId, SampleId
 from labelbus_contracts.labels import Base, LabelSet
@@ -157,6 +158,31 @@ async def test_finish_with_a_revoked_key(world: World) -> None:
     world.studio.revoke(world.project.key)
     answer = await world.ask(finish(world))
     assert isinstance(answer, JobMetadataSet) and answer.failed == 1
+
+
+@pytest.mark.parametrize("succeeds", [True, False])
+async def test_finish_waits_for_studio(world: World, succeeds: bool) -> None:
+    """Where Studio works on a batch later, its job's end counts."""
+    await world.ask(world.commit(world.add_sample()))
+    world.restart(finish_poll_s=0.0)
+    job = world.project.add_job("batch-edit")
+    carry, polls = world.line.handle_async_request, 0
+
+    async def answer_later(request: httpx.Request) -> httpx.Response:
+        nonlocal polls
+        if "batch" in request.url.path:
+            return httpx.Response(200, json={"success": True, "id": job.id})
+        polls += 1
+        if polls == 3:
+            job.finish(success=succeeds)
+        response: httpx.Response = await carry(request)
+        return response
+
+    world.line.handle_async_request = answer_later
+    answer = await world.ask(finish(world, metadata={"round": "1"}))
+    assert isinstance(answer, JobMetadataSet)
+    assert (answer.samples, answer.failed) == ((1, 0) if succeeds else (0, 1))
+    assert polls == 3
 
 
 async def test_finish_preview(world: World) -> None:
