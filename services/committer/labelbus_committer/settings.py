@@ -1,6 +1,8 @@
 """How the committer behaves; read by `app.py` and the command line only."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -11,14 +13,25 @@ class CommitterSettings(BaseSettings):
     before it is written. `attempt_s` bounds the calls of one attempt and must end well before the claim does.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LABELBUS_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LABELBUS_", frozen=True, extra="ignore", populate_by_name=True
+    )
 
     conflict_check_after_s: float = Field(default=0.0, ge=0)
     claim_s: float = Field(default=60.0, gt=0)
     attempt_s: float = Field(default=40.0, gt=0)
     sweep_s: float = Field(default=15.0, gt=0)
-    concurrency: int = Field(default=256, ge=1, alias="LABELBUS_COMMITTER_CONCURRENCY")
-    batch_size: int = Field(default=128, ge=1, le=500, alias="LABELBUS_COMMITTER_BATCH_SIZE")
-    batch_wait_s: float = Field(default=0.003, ge=0, alias="LABELBUS_COMMITTER_BATCH_WAIT_S")
+    concurrency: int = Field(default=256, ge=1, validation_alias="LABELBUS_COMMITTER_CONCURRENCY")
+    batch_size: int = Field(default=128, ge=1, le=500, validation_alias="LABELBUS_COMMITTER_BATCH_SIZE")
+    batch_wait_s: float = Field(default=0.003, ge=0, validation_alias="LABELBUS_COMMITTER_BATCH_WAIT_S")
     finish_poll_s: float = Field(default=1.0, gt=0)
     finish_wait_s: float = Field(default=300.0, gt=0)
+
+    @model_validator(mode="after")
+    def _attempt_ends_before_its_claim(self) -> Self:
+        if self.attempt_s > self.claim_s * 0.8:
+            raise ValueError(
+                f"an attempt of {self.attempt_s} s must end well before its claim of {self.claim_s} s does; "
+                "lower LABELBUS_ATTEMPT_S or raise LABELBUS_CLAIM_S"
+            )
+        return self

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from labelbus_committer.settings import CommitterSettings
 from labelbus_contracts.topics import EVENTS, WRITES
+from labelbus_runtime.errors import SettingsError
 from labelbus_runtime.kafka import KafkaCarrier
+from labelbus_runtime.settings import load
 
 
 async def test_app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -16,3 +19,15 @@ async def test_app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     assert callable(app.app)
     assert mounted == [WRITES.name, EVENTS.name]
+
+
+def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings are read from the environment; an attempt may not outlast its claim."""
+    monkeypatch.setenv("LABELBUS_CONFLICT_CHECK_AFTER_S", "30")
+    monkeypatch.setenv("LABELBUS_COMMITTER_CONCURRENCY", "8")
+    settings = load(CommitterSettings)
+    assert (settings.conflict_check_after_s, settings.concurrency) == (30.0, 8)
+    assert CommitterSettings(concurrency=3).concurrency == 3
+    monkeypatch.setenv("LABELBUS_ATTEMPT_S", "59")
+    with pytest.raises(SettingsError, match="lower LABELBUS_ATTEMPT_S"):
+        load(CommitterSettings)
