@@ -30,8 +30,9 @@ from labelbus_dispatcher.studio import Reader, StudioReader
 from labelbus_dispatcher.watch import Watch
 
 log = logging.getLogger(__name__)
-_SERVICE = "dispatcher"
+SERVICE = "dispatcher"
 _SELECTIONS_AT_ONCE = 8
+_LAST_TURN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Dispatcher:
         self._carrier: Carrier | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._selecting: dict[JobId, asyncio.Task[None]] = {}
+        self._stopping = asyncio.Event()
         self._again_at: dict[JobId, float] = {}
         recipes = Recipes()
         self._lease = Lease(ledger, f"refill:{carrier_id}", instance, settings.lease_s)
@@ -90,20 +92,27 @@ class Dispatcher:
         """Return what the carrier mounts. Commands are followed one at a time: their order matters."""
         many = self._settings.batch * 2
         return (
-            Worker(_SERVICE, JOBS, self.commands.handle, group=_SERVICE, concurrency=1),
-            Worker(_SERVICE, EVENTS, self.events.handle, group=_SERVICE, concurrency=many),
-            Worker(_SERVICE, COMMITS, self.events.handle, group=_SERVICE, concurrency=many),
+            Worker(SERVICE, JOBS, self.commands.handle, group=SERVICE, concurrency=1),
+            Worker(SERVICE, EVENTS, self.events.handle, group=SERVICE, concurrency=many),
+            Worker(SERVICE, COMMITS, self.events.handle, group=SERVICE, concurrency=many),
         )
 
     async def start(self, carrier: Carrier) -> None:
         """Begin to refill, select and watch, as soon as the lease is ours."""
+        self._stopping.clear()
         self._carrier = carrier
         self._tasks = [asyncio.create_task(self._run(), name="dispatcher")]
 
     async def stop(self) -> None:
-        """End the loops and give up the lease."""
-        tasks = [*self._tasks, *self._selecting.values()]
-        self._tasks = []
+        """End the loops, after their turn if it is short, and give up the lease."""
+        self._stopping.set()
+        self._woken.set()
+        tasks, self._tasks = self._tasks, []
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_TURN_S)
+        if self._selecting:
+            await asyncio.wait(self._selecting.values(), timeout=_LAST_TURN_S)
+        tasks += self._selecting.values()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -147,7 +156,7 @@ class Dispatcher:
     async def _run(self) -> None:
         next_lease = next_watch = 0.0
         holds = False
-        while True:
+        while not self._stopping.is_set():
             try:
                 if time.monotonic() >= next_lease:
                     holds = await self._lease.acquire_or_renew()
@@ -169,12 +178,12 @@ class Dispatcher:
             await self._pause(holds)
 
     async def _pause(self, holds: bool) -> None:
-        wait_s = self._settings.refill_s if holds else self._settings.lease_s / 3
+        event, wait_s = (self._woken, self._settings.refill_s)
+        if not holds:
+            event, wait_s = (self._stopping, self._settings.lease_s / 3)
         try:
             async with asyncio.timeout(wait_s):
-                await self._woken.wait()
-                if not holds:
-                    await asyncio.sleep(wait_s)
+                await event.wait()
         except TimeoutError:
             pass
         self._woken.clear()

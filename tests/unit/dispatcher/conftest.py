@@ -9,11 +9,11 @@ from labelbus_ledger.engine import Ledger, LedgerSettings, upgrade
 from pydantic import SecretStr
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.fixture
 async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    """A migrated ledger."""
+    """A migrated ledger; on SQLite, unless a test's parameter says `postgresql`."""
     settings = LedgerSettings(home=tmp_path)
-    if request.param == "postgresql":
+    if getattr(request, "param", "sqlite") == "postgresql":
         settings = LedgerSettings(database_url=SecretStr(request.getfixturevalue("postgres_url")))
     await upgrade(settings)
     opened = await Ledger.open(settings)

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
 from labelbus_contracts.ids import JobId, SampleId
 from labelbus_contracts.jobs import Condition, FailureLimit, Selection, StepSpec
 from labelbus_contracts.labels import Base, BoundingBox, LabelSet, SampleFacts
@@ -26,8 +27,12 @@ from labelbus_runtime.errors import RetryLater
 from labelbus_runtime.testing import run_until
 
 JOB = JobId("job")
+on_both_databases = pytest.mark.parametrize(
+    "ledger", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
+)
 
 
+@on_both_databases
 async def test_a_job_of_given_ids_commits_each_sample_once(world: World) -> None:
     """Every sample is labeled and committed, in the given order, and the job says so at its end."""
     await world.submit(selection=Selection(ids=(3, 1, 2, 1)))
@@ -38,6 +43,7 @@ async def test_a_job_of_given_ids_commits_each_sample_once(world: World) -> None
     await run_until(lambda: world.of(events.JobFinished))
 
 
+@on_both_databases
 async def test_a_job_of_a_filter_takes_every_page(world: World) -> None:
     """A filter's samples are brought page by page."""
     world.reader.ids = range(1, 251)
@@ -45,6 +51,7 @@ async def test_a_job_of_a_filter_takes_every_page(world: World) -> None:
     assert await world.states() == {"committed": 250}
 
 
+@on_both_databases
 async def test_a_part_of_a_filter_is_the_same_for_the_same_seed(world: World) -> None:
     """`sample` takes that many, however the ids are paged."""
     world.reader.ids = range(1, 101)
@@ -106,6 +113,7 @@ async def test_a_passing_failure_is_tried_again_and_a_lasting_one_fails_alone(wo
     assert attempts == [1, 2, 3, 4, 5]
 
 
+@on_both_databases
 async def test_retry_failed_opens_a_finished_job_again(world: World) -> None:
     """Resuming with `retry_failed` tries the failed samples as another run."""
     world.label = lambda command: failed(command, permanent=True)
@@ -129,6 +137,7 @@ async def test_a_revoked_key_pauses_the_job_until_it_is_resumed(world: World) ->
     assert (await world.becomes("finished")).counts == {"committed": 3}
 
 
+@on_both_databases
 async def test_too_many_failures_pause_the_job(world: World) -> None:
     """Past its limit a job is paused rather than drained."""
     world.label = lambda command: failed(command, permanent=True)
@@ -173,6 +182,7 @@ async def test_a_deferred_write_is_sent_again(world: World) -> None:
     assert seen == [1, 2]
 
 
+@on_both_databases
 async def test_a_preview_is_applied_without_computing(world: World) -> None:
     """Stored proposals become writes; a proposal's draft is what is committed."""
     await world.submit(mode="preview", id="p", job_id="preview")
@@ -192,6 +202,7 @@ async def test_a_preview_is_applied_without_computing(world: World) -> None:
     assert all(one.draft == draft for one in world.of(commands.CommitSample))  # type: ignore[attr-defined]
 
 
+@on_both_databases
 async def test_what_nobody_answers_is_sent_again(world: World) -> None:
     """A row in flight past its deadline becomes a new attempt."""
     world.label = lambda command: labeled(command) if command.attempt > 1 else None
@@ -209,8 +220,8 @@ async def test_in_flight_stays_within_the_window(world: World) -> None:
     world.label = lambda command: None
     await world.submit(selection=Selection(ids=tuple(range(100))))
     await run_until(lambda: len(world.labels_sent()) >= 16)
-    for _ in range(5):
-        await world.dispatcher.refill.turn()
+    await world.dispatcher.stop()
+    await world.dispatcher.refill.turn()
     assert len(world.labels_sent()) == 16
 
 
@@ -235,6 +246,7 @@ async def test_a_small_job_is_not_stuck_behind_a_big_one(world: World) -> None:
     assert handled < 60
 
 
+@on_both_databases
 async def test_cancel_waits_for_open_claims(world: World) -> None:
     """A job is cancelled only once no write of it is under way."""
     world.label = lambda command: None
@@ -278,6 +290,7 @@ async def test_a_selection_goes_on_where_it_stopped(world: World) -> None:
     assert world.reader.pages_read == [40, 30, 30, 20, 10]
 
 
+@on_both_databases
 async def test_a_vanished_process_leaves_its_jobs_to_another(world: World) -> None:
     """What was in flight there is sent here at once, as a new attempt."""
     gone = make_world(world.ledger, carrier_id="embedded:gone")

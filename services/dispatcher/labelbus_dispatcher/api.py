@@ -1,0 +1,223 @@
+"""The HTTP API: submit jobs, look at them, stop and resume them. OpenAPI is at `/v1/openapi.json`."""
+
+import asyncio
+import hmac
+import uuid
+from collections.abc import AsyncIterator
+from typing import Annotated, Final, TypeAlias
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
+from fastapi.responses import StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from labelbus_contracts.ids import JobId
+from labelbus_contracts.jobs import Selection
+from labelbus_contracts.v1 import commands
+from labelbus_contracts.v1.message import message_id
+from labelbus_ledger import dispatcher as ledger_rows
+from labelbus_ledger import reports
+from labelbus_ledger.engine import Ledger
+from labelbus_ledger.tokens import Tokens
+from pydantic import SecretStr
+
+from labelbus_dispatcher import problems
+from labelbus_dispatcher.api_models import (
+    Accepted,
+    Command,
+    JobDetail,
+    JobSummary,
+    NewJob,
+    Resume,
+    detail,
+    summary,
+)
+from labelbus_dispatcher.selection import Publish
+
+_JOBS: Final = uuid.UUID("6b0f3f0e-6d0f-4b6c-9f0c-6c6162656c62")  # the namespace of ids from idempotency keys
+_PROGRESS_S: Final = 1.0
+_QUIET_S: Final = 15.0
+IdempotencyKey: TypeAlias = Annotated[str | None, Header(max_length=200)]
+
+
+def create_api(ledger: Ledger, publish: Publish, *, token: SecretStr | None = None) -> FastAPI:
+    """Return the API. A request needs `token`, or one of the ledger's, as its bearer token."""
+    app = FastAPI(
+        title="Labelbus", version="1", openapi_url="/v1/openapi.json", docs_url="/v1/docs", redoc_url=None
+    )
+    problems.install(app)
+    app.include_router(_router(_Jobs(ledger, publish), _Doorkeeper(ledger, token)))
+    return app
+
+
+class _Doorkeeper:
+    """Lets in who has a token, and tells their name."""
+
+    def __init__(self, ledger: Ledger, token: SecretStr | None) -> None:
+        self._tokens = Tokens(ledger)
+        self._token = token
+
+    async def __call__(
+        self, given: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
+    ) -> str:
+        """Return the caller's name."""
+        name = None if given is None else await self._name(SecretStr(given.credentials))
+        if name is None:
+            detail = "The bearer token is missing or unknown. Create one with `labelbus token create`."
+            raise problems.problem(401, detail, {"WWW-Authenticate": "Bearer"})
+        return name
+
+    async def _name(self, token: SecretStr) -> str | None:
+        if self._token is not None and hmac.compare_digest(
+            token.get_secret_value().encode(), self._token.get_secret_value().encode()
+        ):
+            return "api"
+        return await self._tokens.check(token)
+
+
+class _Jobs:
+    """What routes do. Reads come from the ledger, commands go over the carrier."""
+
+    def __init__(self, ledger: Ledger, publish: Publish) -> None:
+        self._ledger = ledger
+        self._publish = publish
+
+    async def submit(self, submit: commands.SubmitJob) -> Accepted:
+        """Publish a job; a key that already made a different one is refused."""
+        async with self._ledger.read() as conn:
+            known = await ledger_rows.submit_of(conn, submit.job_id)
+        if known is not None and ledger_rows.fingerprint(known) != ledger_rows.fingerprint(submit):
+            raise problems.problem(409, "This Idempotency-Key made another job. Use a new key.")
+        if known is None:
+            await self._publish([submit])
+        return Accepted(job_id=submit.job_id)
+
+    async def command(self, command: commands.JobCommand) -> Accepted:
+        """Publish a command about a job that exists."""
+        await self.row(command.job_id)
+        await self._publish([command])
+        return Accepted(job_id=command.job_id)
+
+    async def row(self, job_id: str) -> reports.JobRow:
+        """Return one job's row."""
+        async with self._ledger.read() as conn:
+            row = await reports.find_job(conn, job_id)
+        if row is None:
+            raise problems.problem(404, f"There is no job {job_id}. List the jobs at /v1/jobs.")
+        return row
+
+    async def list(self, limit: int) -> list[JobSummary]:
+        """Return the newest jobs."""
+        async with self._ledger.read() as conn:
+            return [summary(row) for row in await reports.list_jobs(conn, limit=limit)]
+
+    async def detail(self, job_id: str, *, failures: bool = True) -> JobDetail:
+        """Return one job with its progress."""
+        row = await self.row(job_id)
+        async with self._ledger.read() as conn:
+            groups = await reports.failures(conn, job_id) if failures else ()
+            return detail(row, await reports.progress(conn, job_id), groups)
+
+    async def progress(self, job_id: str) -> AsyncIterator[str]:
+        """Yield server-sent events: the job whenever it changed, until it has ended."""
+        last, quiet_s = "", 0.0
+        while True:
+            job = await self.detail(job_id, failures=False)
+            text = job.model_dump_json()
+            if text != last:
+                last, quiet_s = text, 0.0
+                yield f"event: progress\ndata: {text}\n\n"
+            elif quiet_s >= _QUIET_S:
+                quiet_s = 0.0
+                yield ": still here\n\n"
+            if job.has_ended:
+                yield f"event: end\ndata: {text}\n\n"
+                return
+            await asyncio.sleep(_PROGRESS_S)
+            quiet_s += _PROGRESS_S
+
+
+def _router(jobs: _Jobs, doorkeeper: _Doorkeeper) -> APIRouter:
+    router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(doorkeeper)])
+
+    @router.post("", status_code=202)
+    async def submit(
+        new: NewJob,
+        response: Response,
+        caller: Annotated[str, Depends(doorkeeper)],
+        idempotency_key: IdempotencyKey = None,
+    ) -> Accepted:
+        """Start a job. The same Idempotency-Key never starts a second one."""
+        job_id = _job_id(caller, idempotency_key)
+        response.headers["Location"] = f"/v1/jobs/{job_id}"
+        fields = {name: getattr(new, name) for name in NewJob.model_fields}
+        return await jobs.submit(
+            commands.SubmitJob(
+                id=message_id("submit_job", job_id), job_id=job_id, submitted_by=caller, **fields
+            )
+        )
+
+    @router.get("")
+    async def list_jobs(limit: int = 100) -> list[JobSummary]:
+        """List jobs, newest first."""
+        return await jobs.list(min(max(limit, 1), 1000))
+
+    @router.get("/{job_id}")
+    async def job(job_id: str) -> JobDetail:
+        """Return where a job stands."""
+        return await jobs.detail(job_id)
+
+    @router.get("/{job_id}/events")
+    async def events(job_id: str, request: Request) -> StreamingResponse:
+        """Stream the job's progress as server-sent events until it has ended."""
+        await jobs.row(job_id)
+        return StreamingResponse(jobs.progress(job_id), media_type="text/event-stream")
+
+    @router.post("/{job_id}/cancel", status_code=202)
+    async def cancel(job_id: JobId, why: Command | None = None) -> Accepted:
+        """End a job early; what is committed stays."""
+        reason = why.reason if why else ""
+        return await jobs.command(commands.CancelJob(id=_new("cancel_job"), job_id=job_id, reason=reason))
+
+    @router.post("/{job_id}/pause", status_code=202)
+    async def pause(job_id: JobId, why: Command | None = None) -> Accepted:
+        """Stop a job for now."""
+        reason = why.reason if why else ""
+        return await jobs.command(commands.PauseJob(id=_new("pause_job"), job_id=job_id, reason=reason))
+
+    @router.post("/{job_id}/resume", status_code=202)
+    async def resume(job_id: JobId, how: Resume | None = None) -> Accepted:
+        """Go on with a paused job, or try the failed samples of a finished one again."""
+        again = how.retry_failed if how else False
+        return await jobs.command(
+            commands.ResumeJob(id=_new("resume_job"), job_id=job_id, retry_failed=again)
+        )
+
+    @router.post("/{job_id}/apply", status_code=202)
+    async def apply(
+        job_id: JobId,
+        caller: Annotated[str, Depends(doorkeeper)],
+        idempotency_key: IdempotencyKey = None,
+    ) -> Accepted:
+        """Commit the stored proposals of a preview, as a job of its own."""
+        preview = (await jobs.row(job_id)).submit
+        if preview.mode != "preview":
+            raise problems.problem(409, f"Job {job_id} is no preview. Name one that is.")
+        return await jobs.submit(_applying(preview, _job_id(caller, idempotency_key), caller))
+
+    return router
+
+
+def _applying(preview: commands.SubmitJob, job_id: JobId, caller: str) -> commands.SubmitJob:
+    changes = {
+        "id": message_id("submit_job", job_id), "job_id": job_id, "mode": "apply", "submitted_by": caller,
+        "source_job_id": preview.job_id, "selection": Selection(), "studio_job_id": None,
+    }  # fmt: skip
+    return preview.model_copy(update=changes)
+
+
+def _job_id(caller: str, key: str | None) -> JobId:
+    """Return a new id, or the one that this caller's key stands for."""
+    return JobId(str(uuid.uuid4() if key is None else uuid.uuid5(_JOBS, f"{caller}\n{key}")))
+
+
+def _new(kind: str) -> str:
+    return message_id(kind, uuid.uuid4())

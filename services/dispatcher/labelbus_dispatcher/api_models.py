@@ -1,0 +1,106 @@
+"""What the HTTP API takes and answers."""
+
+from typing import Annotated
+
+from labelbus_contracts.ids import JobId, ProjectId, SecretName, StudioJobId
+from labelbus_contracts.jobs import ActionSpec, FailureLimit, JobMode, OnConflict, Selection
+from labelbus_ledger import reports
+from labelbus_ledger.tables import ENDED_JOB_STATES
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class NewJob(BaseModel):
+    """A job to start. `secret` names a stored API key (`ledger:<name>`), never the key itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    project_id: ProjectId
+    secret: SecretName
+    action: ActionSpec
+    selection: Selection = Selection()
+    mode: JobMode = "preview"
+    studio_job_id: StudioJobId | None = None
+    on_conflict: OnConflict = "hold"
+    failure_limit: FailureLimit = FailureLimit()
+    weight: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class Accepted(BaseModel):
+    """The job, or the command about it, is on its way; `GET /v1/jobs/{job_id}` tells what came of it."""
+
+    job_id: JobId
+
+
+class Reason(BaseModel):
+    """Why some samples failed or are held."""
+
+    state: str
+    code: str
+    reason: str
+    samples: int
+    examples: tuple[int, ...]
+
+
+class JobSummary(BaseModel):
+    """One job. Times are unix seconds."""
+
+    job_id: str
+    project_id: int
+    action: str
+    mode: JobMode
+    state: str
+    reason: str
+    run: int
+    total: int
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether the state is final."""
+        return self.state in ENDED_JOB_STATES
+
+
+class JobDetail(JobSummary):
+    """One job with its samples by state, the open ones by step, and reasons of failures."""
+
+    counts: dict[str, int]
+    open_by_step: dict[int, int]
+    failures: tuple[Reason, ...] = ()
+
+
+class Command(BaseModel):
+    """Why a job is paused or cancelled."""
+
+    reason: str = ""
+
+
+class Resume(BaseModel):
+    """`retry_failed` tries the failed samples again."""
+
+    retry_failed: bool = False
+
+
+def summary(row: reports.JobRow) -> JobSummary:
+    """Return a job's row as the API shows it."""
+    return JobSummary(**_fields(row))
+
+
+def detail(
+    row: reports.JobRow, progress: reports.Progress, failures: tuple[reports.FailureGroup, ...] = ()
+) -> JobDetail:
+    """Return a job with its progress."""
+    reasons = tuple(
+        Reason(state=one.state, code=one.code, reason=one.reason, samples=one.count, examples=one.examples)
+        for one in failures
+    )
+    return JobDetail(
+        **_fields(row), counts=progress.counts, open_by_step=progress.open_by_step, failures=reasons
+    )
+
+
+def _fields(row: reports.JobRow) -> dict[str, object]:
+    names = ("job_id", "project_id", "mode", "state", "reason", "run", "total")
+    times = ("created_at", "started_at", "ended_at")
+    return {name: getattr(row, name) for name in (*names, *times)} | {"action": row.action_name}

@@ -1,0 +1,67 @@
+"""The dispatcher as a process on Kafka: `uvicorn labelbus_dispatcher.app:app`. It serves the HTTP API too."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from labelbus_labeling.registry import installed
+from labelbus_ledger.access import StudioAccess
+from labelbus_ledger.engine import Ledger, LedgerSettings
+from labelbus_ledger.instances import Heartbeat, kafka_carrier_id
+from labelbus_ledger.secrets import SecretStore
+from labelbus_runtime.kafka import KafkaCarrier, app_for
+from labelbus_runtime.logging import configure_logging
+from labelbus_runtime.settings import KafkaSettings, RuntimeSettings, load
+from labelbus_studio.client import StudioClients
+from labelbus_studio.settings import StudioSettings
+
+from labelbus_dispatcher.api import create_api
+from labelbus_dispatcher.service import SERVICE, Dispatcher
+from labelbus_dispatcher.settings import DispatcherSettings
+
+AsgiApp: TypeAlias = Callable[..., Awaitable[None]]
+"""FastStream's, with its own type known to the carrier only."""
+
+
+def kafka_app() -> AsgiApp:
+    """Return the ASGI app. Nothing is connected before it starts. Raises `SettingsError`."""
+    runtime, kafka, ledger_settings = load(RuntimeSettings), load(KafkaSettings), load(LedgerSettings)
+    settings = load(DispatcherSettings)
+    configure_logging(runtime)
+    carrier = KafkaCarrier(kafka, source=SERVICE)
+    ledger = Ledger.at(ledger_settings)
+    clients = StudioClients(load(StudioSettings))
+    carrier_id = kafka_carrier_id(kafka.bootstrap_servers, kafka.topic_prefix)
+    heartbeat = Heartbeat(ledger, carrier_id, SERVICE, runtime.instance, settings.batch)
+    dispatcher = Dispatcher(
+        ledger,
+        carrier_id=carrier_id,
+        access=StudioAccess(clients, SecretStore(ledger, allow_env=False, keys=ledger_settings.secret_keys)),
+        labelers=installed(),
+        settings=settings,
+        instance=runtime.instance,
+    )
+
+    async def start() -> None:
+        await dispatcher.start(carrier)
+
+    service = app_for(
+        carrier,
+        dispatcher.workers(),
+        title="Labelbus dispatcher",
+        before=[ledger.prepare, heartbeat.start, start],
+        after=[dispatcher.stop, heartbeat.stop, clients.aclose, ledger.close],
+    )
+    return beside(service, create_api(ledger, carrier.publish, token=settings.api_token))
+
+
+def beside(service: AsgiApp, api: AsgiApp) -> AsgiApp:
+    """Return an app that answers `/v1` by the API and everything else, its lifespan too, by the service."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        is_api = scope["type"] == "http" and scope["path"].startswith("/v1/")
+        await (api if is_api else service)(scope, receive, send)
+
+    return app
+
+
+app = kafka_app()
