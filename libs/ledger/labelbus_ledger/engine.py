@@ -193,7 +193,6 @@ def _sqlite_engine(url: sa.URL) -> AsyncEngine:
         url,
         connect_args={"isolation_level": None, "timeout": _BUSY_TIMEOUT_S},  # we begin transactions ourselves
         pool_size=8,
-        pool_reset_on_return=None,  # our transactions end themselves; a needless turn of the thread each
         max_overflow=0,
         pool_timeout=30,
     )
@@ -209,8 +208,7 @@ def _sqlite_engine(url: sa.URL) -> AsyncEngine:
     @sa.event.listens_for(engine.sync_engine, "begin")
     def begin(connection: sa.Connection) -> None:
         statement = "BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN"
-        adapted: Any = connection.connection.dbapi_connection
-        adapted.run_async(lambda driver: driver.execute(statement))  # one turn of the thread, not three
+        connection.exec_driver_sql(statement)
 
     return engine
 
