@@ -12,7 +12,9 @@ from labelbus_contracts.v1.events import JobRejected, SampleFailed, SampleSkippe
 from labelbus_contracts.v1.message import Message
 from labelbus_runtime.codec import Record
 from labelbus_runtime.errors import InvalidMessage, RetryLater, SampleRefused, Unavailable
+from labelbus_runtime.metrics import HELD
 from labelbus_runtime.testing import run_until
+from labelbus_runtime.worker import RetryPolicy
 
 IDS = {"job_id": "job", "run": "1", "project_id": "7", "sample_id": "9", "step": "0", "attempt": "1"}
 
@@ -388,3 +390,17 @@ async def test_a_new_carrier_finds_what_was_not_finished(
     await second.start()
     await run_until(lambda: len(set(done)) == 100, within_s=10 if play.stage.name == "kafka" else 0.2)
     assert len(done) == 100
+
+
+async def test_a_held_message_does_not_delay_the_end(play: Any, make: Any) -> None:
+    """What waits for a proof is left for the next process at once."""
+
+    async def handle(message: Any) -> list[Message]:
+        raise ZeroDivisionError("a bug")
+
+    await play.start(handle, retry=RetryPolicy(attempts=1))
+    await play.publish(make.command(1))
+    await run_until(lambda: HELD.labels("test", make.LABEL.name)._value.get() > 0)
+    async with asyncio.timeout(10):
+        await play.carrier.stop(drain_s=60)
+    assert await play.stage.letters() == []

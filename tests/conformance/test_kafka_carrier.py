@@ -12,6 +12,8 @@ import httpx
 import pytest
 from labelbus_contracts.topics import EVENTS, FIXED_TOPICS, JOBS
 from labelbus_contracts.v1.message import Message
+from labelbus_runtime.codec import encode
+from labelbus_runtime.delivery import TRACEPARENT
 from labelbus_runtime.errors import SettingsError, Unavailable
 from labelbus_runtime.kafka import KafkaCarrier, app_for, documentation
 from labelbus_runtime.kafka.topics import admin_client
@@ -130,6 +132,7 @@ async def test_a_partition_that_comes_straight_back_is_adopted(stage: Any, make:
     await members[1].stop()
 
 
+@pytest.mark.timeout(300)
 async def test_a_restart_of_the_broker_is_waited_out(
     stage: Any, make: Any, answers: list[int], real_kafka: Any
 ) -> None:
@@ -151,7 +154,7 @@ async def test_a_restart_of_the_broker_is_waited_out(
         await carrier.publish([make.command(1_000)])
     assert len(begun) < 300
     await asyncio.to_thread(real_kafka.start)
-    await run_until(lambda: set(range(300)) <= set(answers), within_s=60)
+    await run_until(lambda: set(range(300)) <= set(answers), within_s=120)
     assert await stage.letters() == []
 
 
@@ -201,6 +204,28 @@ async def test_an_app_says_whether_it_is_ready(stage: Any, make: Any) -> None:
     assert "labelbus_messages_handled" in metrics
     assert "faststream_received_messages" in metrics
     assert not carrier.ready().ready
+
+
+async def test_a_trace_goes_on_through_the_results(stage: Any, make: Any) -> None:
+    """A result carries the trace context of the message that it came from."""
+    parents: list[str | None] = []
+
+    async def handle(message: Any) -> list[Message]:
+        return [make.skipped(message)]
+
+    async def observe(message: Any) -> list[Message]:
+        parents.append(TRACEPARENT.get())
+        return []
+
+    carrier = stage.new_carrier()
+    carrier.mount(make.worker(handle))
+    carrier.mount(Worker("observer", EVENTS, observe, group="observer"))
+    await carrier.start()
+    traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
+    record = encode(make.command(1), source="test", traceparent=traceparent)
+    await stage.send_bytes(record)
+    await run_until(lambda: parents)
+    assert parents == [traceparent]
 
 
 async def test_an_unreachable_broker_is_named_with_its_setting() -> None:

@@ -1,5 +1,6 @@
 """ASGI applications: a service that `faststream run` starts, and the AsyncAPI document of every topic."""
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import reduce
 from operator import or_
@@ -16,6 +17,7 @@ from prometheus_client import make_asgi_app
 from labelbus_runtime.kafka.carrier import KafkaCarrier
 from labelbus_runtime.worker import Worker
 
+log = logging.getLogger(__name__)
 Hook = Callable[[], Awaitable[None]]
 
 
@@ -53,6 +55,7 @@ def app_for(
 
     return AsgiFastStream(
         carrier.broker,
+        logger=log,
         on_startup=[prepare],
         after_startup=[begin],
         on_shutdown=[drain],

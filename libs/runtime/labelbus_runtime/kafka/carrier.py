@@ -13,7 +13,6 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka import Topic as KafkaTopic
-from faststream.kafka.opentelemetry import KafkaTelemetryMiddleware
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from labelbus_contracts.topics import DEAD_LETTERS, FIXED_TOPICS, MAX_DEAD_LETTER_BYTES, Topic
 from labelbus_contracts.v1.message import Message
@@ -28,6 +27,7 @@ from labelbus_runtime.health import Readiness
 from labelbus_runtime.kafka.connection import is_fault, meaning_of, security_of
 from labelbus_runtime.kafka.intake import Committed, Intake, OrderedMiddleware
 from labelbus_runtime.kafka.topics import ensure_topics
+from labelbus_runtime.kafka.tracing import Tracing
 from labelbus_runtime.settings import KafkaSettings
 from labelbus_runtime.worker import Worker
 
@@ -54,6 +54,7 @@ class KafkaCarrier:
         self.registry.register(metrics.REGISTRY)
         self._intakes: list[Intake] = []
         self._running = False
+        self._tracing = Tracing(source) if settings.tracing else None
         self.broker = KafkaBroker(
             settings.bootstrap_servers.split(","),
             client_id=f"labelbus-{source}",
@@ -132,6 +133,8 @@ class KafkaCarrier:
         """Do what comes before the broker stops."""
         self._running = False
         await asyncio.gather(*(intake.drain(drain_s) for intake in self._intakes))
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
     def ready(self) -> Readiness:
         """Tell whether every worker has its partitions, commits, and has not stopped."""
@@ -148,7 +151,7 @@ class KafkaCarrier:
 
     def _middlewares(self) -> list[Any]:
         metered = KafkaPrometheusMiddleware(registry=self.registry, app_name=self._source)
-        return [self._ordered, metered, *([KafkaTelemetryMiddleware()] if self.settings.tracing else [])]
+        return [self._ordered, metered, *([self._tracing.middleware] if self._tracing else [])]
 
     def _subscription(self, worker: Worker, intake: Intake) -> dict[str, Any]:
         s = self.settings

@@ -42,6 +42,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._offsets: offsets.OrderedOffsets[TopicPartition] = offsets.OrderedOffsets()
         self._slots = asyncio.Semaphore(delivery.worker.concurrency)
         self._tasks: dict[asyncio.Task[None], TopicPartition] = {}
+        self._held: set[asyncio.Task[None] | None] = set()
         self._moved = asyncio.Event()
         self._settled = asyncio.Event()
         self._commits_fail_since: float | None = None
@@ -104,6 +105,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         finally:
             self._slots.release()
         if isinstance(ending, Held):
+            if self.closing:
+                return
+            self._held.add(asyncio.current_task())
             ending = await self.delivery.settle(ending)
         if ending == "done":
             partition.done(record.offset)
@@ -119,6 +123,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
+        self._held.discard(task)
         self._moved.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("%s lost a task", self.delivery.worker.name, exc_info=error)
@@ -162,8 +167,9 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self.closing = True
         self._moved.set()
         self._settled.set()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=drain_s)
+        running = [task for task in self._tasks if task not in self._held]
+        if running:
+            await asyncio.wait(running, timeout=drain_s)
         if self._loop_task is not None:
             self._loop_task.cancel()
             await asyncio.gather(self._loop_task, return_exceptions=True)
@@ -178,7 +184,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Give what runs a moment, commit, and park the partitions."""
         self._settled.clear()
-        running = [task for task, key in self._tasks.items() if key in revoked]
+        running = [task for task, key in self._tasks.items() if key in revoked and task not in self._held]
         if running and not self.closing:
             await asyncio.wait(running, timeout=self._settings.revoke_drain_s)
         await self.commit()

@@ -1,9 +1,11 @@
 """Topics on a cluster: which are missing, and creating them as the table says."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from labelbus_contracts.topics import Topic
@@ -65,6 +67,20 @@ async def _create(admin: AIOKafkaAdminClient, topics: dict[str, Topic], settings
                 f"({settings.replication_factor}) and this user's rights, or create it by hand."
             )
     log.info("created topics %s", ", ".join(topics))
+    await _await_leaders(admin, sorted(topics))
+
+
+async def _await_leaders(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Wait until new topics can be used, which is shortly after they are created; at most 10 s."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(10):
+            while not all(_is_led(topic) for topic in await admin.describe_topics(names)):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+
+def _is_led(topic: dict[str, Any]) -> bool:
+    partitions = topic["partitions"]
+    return bool(partitions) and all(partition["leader"] >= 0 for partition in partitions)
 
 
 async def _connect(settings: KafkaSettings) -> AIOKafkaAdminClient:
