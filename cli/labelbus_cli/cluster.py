@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+from labelbus_contracts.v1.commands import CancelJob, PauseJob, ResumeJob, SubmitJob
 from labelbus_contracts.v1.message import Message
 from labelbus_runtime.settings import KafkaSettings, load
 
@@ -11,11 +12,13 @@ from labelbus_cli.errors import BadInput, CommandError
 _TIMEOUT_S = 60.0
 
 
-async def publish(messages: Sequence[Message]) -> None:
-    """Send commands about jobs to the cluster. Raises `Unavailable`, `CommandError`."""
+async def publish(messages: Sequence[Message]) -> str:
+    """Send commands about one job to the cluster; return the job's id there. Raises `Unavailable`.
+
+    The HTTP API numbers jobs itself and takes at most 10,000 ids.
+    """
     if os.environ.get("LABELBUS_URL"):
-        await _post(messages)
-        return
+        return await _post(messages)
     from labelbus_runtime.kafka import KafkaCarrier
 
     carrier = KafkaCarrier(load(KafkaSettings), source="cli")
@@ -24,6 +27,7 @@ async def publish(messages: Sequence[Message]) -> None:
         await carrier.publish(messages)
     finally:
         await carrier.stop()
+    return str(getattr(messages[0], "job_id", ""))
 
 
 async def create_topics(labelers: Sequence[str]) -> None:
@@ -35,20 +39,39 @@ async def create_topics(labelers: Sequence[str]) -> None:
     await carrier.create_topics([*FIXED_TOPICS, *map(label_topic, labelers)])
 
 
-async def _post(messages: Sequence[Message]) -> None:
+async def _post(messages: Sequence[Message]) -> str:
     import httpx
 
     url, token = os.environ["LABELBUS_URL"].rstrip("/"), os.environ.get("LABELBUS_TOKEN", "").strip()
     if not token:
         raise BadInput("Missing LABELBUS_TOKEN. `labelbus tokens create NAME` makes one for LABELBUS_URL.")
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    if len(messages) != 1:
+        raise BadInput("The HTTP API takes at most 10,000 ids. Unset LABELBUS_URL to submit by Kafka.")
+    path, body, key = _request(messages[0])
+    headers = {"Authorization": f"Bearer {token}", **({"Idempotency-Key": key} if key else {})}
     async with httpx.AsyncClient(headers=headers, timeout=_TIMEOUT_S) as client:
-        for message in messages:
-            try:
-                answer = await client.post(f"{url}/v1/commands", content=message.model_dump_json())
-            except httpx.HTTPError as error:
-                raise CommandError(f"{url} does not answer: {error}. Check LABELBUS_URL.") from error
-            if answer.status_code in (401, 403):
-                raise BadInput(f"{url} refuses the token in LABELBUS_TOKEN.")
-            if answer.is_error:
-                raise CommandError(f"{url} answers {answer.status_code}: {answer.text[:500]}")
+        try:
+            answer = await client.post(f"{url}{path}", json=body)
+        except httpx.HTTPError as error:
+            raise CommandError(f"{url} does not answer: {error}. Check LABELBUS_URL.") from error
+    if answer.status_code in (401, 403):
+        raise BadInput(f"{url} refuses the token in LABELBUS_TOKEN.")
+    if answer.is_error:
+        raise CommandError(f"{url} answers {answer.status_code}: {answer.text[:500]}")
+    return str(answer.json()["job_id"])
+
+
+def _request(message: Message) -> tuple[str, dict[str, object], str | None]:
+    """Return path, body and idempotency key of a command."""
+    match message:
+        case SubmitJob():
+            hidden = {"id", "kind", "job_id", "source_job_id", "submitted_by"}
+            return "/v1/jobs", message.model_dump(mode="json", exclude=hidden), message.job_id
+        case CancelJob():
+            return f"/v1/jobs/{message.job_id}/cancel", {"reason": message.reason}, None
+        case PauseJob():
+            return f"/v1/jobs/{message.job_id}/pause", {"reason": message.reason}, None
+        case ResumeJob():
+            return f"/v1/jobs/{message.job_id}/resume", {"retry_failed": message.retry_failed}, None
+        case _:
+            raise ValueError(f"the HTTP API has no route for {message.kind}")

@@ -53,7 +53,6 @@ def _prepare(folder: Path, new: bool) -> None:
 
 
 async def _both(session: Session, project: "Project", folder: Path) -> int:
-    await _remember(session, project)
     wish = _wish(session, tuple(sorted(project.samples)))
     source = await _waiting_preview(session)
     if source is None:
@@ -63,6 +62,7 @@ async def _both(session: Session, project: "Project", folder: Path) -> int:
             await show(session, preview, folder / "report.html")
             return preview.exit_code
         source = preview.job.job_id
+    await _remember(session, project, source)
     typer.echo("Apply: what was proposed is written, without computing it again.")
     applied = await _done(session, _applying(wish, source))
     await _close(session, project, applied, folder)
@@ -87,15 +87,16 @@ async def _waiting_preview(session: Session) -> str | None:
     return job.submit.source_job_id if job.ended_at is None else None
 
 
-async def _remember(session: Session, project: "Project") -> None:
-    """Give the simulated Studio, which forgets, what earlier demos wrote."""
+async def _remember(session: Session, project: "Project", source: str) -> None:
+    """Give the simulated Studio, which forgets, what an interrupted application of `source` wrote."""
     async with session.ledger.read() as connection:
-        for job in reversed(await reports.list_jobs(connection, limit=1000)):
+        for job in await reports.list_jobs(connection, limit=1):
+            if job.submit.source_job_id != source:
+                continue
             async for change in reports.changes(connection, job.job_id):
-                sample = project.samples.get(change.sample_id)
-                if change.written and sample is not None:
-                    sample.boxes = [_as_studio(box) for box in change.after.boxes]
-                    sample.metadata = dict(change.after.metadata)
+                sample = project.samples[change.sample_id]
+                sample.boxes = [_as_studio(box) for box in change.after.boxes]
+                sample.metadata = dict(change.after.metadata)
 
 
 def _as_studio(box: BoundingBox) -> dict[str, str | int]:

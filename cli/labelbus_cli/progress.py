@@ -1,5 +1,6 @@
 """Show how a job goes on: live on a terminal, as plain lines elsewhere."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -75,22 +76,23 @@ class PlainDisplay:
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._write, self._clock = write, clock
         self._rates = Rates(0, clock)
-        self._last = (-_LINE_EVERY_S, "")
+        self._last_at = -math.inf
+        self._said = (-1, False)
 
     def begin(self, steps: Sequence[str]) -> None:
         """Start anew."""
+        self._last_at, self._said = -math.inf, (-1, False)
         self._rates = Rates(len(steps), self._clock)
 
     def update(self, progress: Progress, total: int | None) -> None:
         """Write a line when five seconds have passed, or all is done."""
         self._rates.add(progress)
         complete = total is not None and progress.done >= total
-        text = _sentence(progress, total, self._rates.ended)
-        now = self._clock()
-        if text == self._last[1] or (now - self._last[0] < _LINE_EVERY_S and not complete):
+        now, says = self._clock(), (progress.done, complete)
+        if says == self._said or (now - self._last_at < _LINE_EVERY_S and not complete):
             return
-        self._last = (now, text)
-        self._write(text)
+        self._last_at, self._said = now, says
+        self._write(_sentence(progress, total, self._rates.ended))
 
     def note(self, text: str) -> None:
         """Write a line."""

@@ -25,7 +25,7 @@ from labelbus_cli.progress import Display
 from labelbus_cli.session import Session
 
 _LOOK_EVERY_S: Final = 0.2
-_LONGEST_LOOK_S: Final = 5.0
+_LONGEST_LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ async def _watch(
                 return
         if stopped := process.carrier.stopped_workers:
             raise Unfinished("\n".join(stopped.values()))
-        pause_s = min(_LONGEST_LOOK_S, max(_LOOK_EVERY_S, 10 * (time.monotonic() - started)))
+        pause_s = min(_LONGEST_LOOK_S, max(_LOOK_EVERY_S, 3 * (time.monotonic() - started)))
         try:
             async with asyncio.timeout(pause_s):
                 await interrupted.wait()

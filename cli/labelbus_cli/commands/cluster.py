@@ -54,8 +54,7 @@ def submit(
     job_id = new_job_id()
     command = wish.submit(job_id, SecretName(secret), "cli").model_copy(update={"weight": weight})
     configure_logs()
-    asyncio.run(publish([command, *wish.more(job_id)]))
-    typer.echo(job_id)
+    typer.echo(asyncio.run(publish([command, *wish.more(job_id)])))
 
 
 def topics() -> None:

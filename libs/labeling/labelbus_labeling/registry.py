@@ -64,7 +64,7 @@ def validate_parameters(registration: Registration, given: Mapping[str, JsonValu
         ]
         raise WrongParameters(
             f"The parameters of {registration.name} are wrong: {'; '.join(faults)}. "
-            f"Run `labelbus labelers {registration.name}` to see them all."
+            f"Run `labelbus actions new {registration.name}` to see them all."
         ) from None
 
 

@@ -61,7 +61,7 @@ class _Doorkeeper:
         """Return the caller's name."""
         name = None if given is None else await self._name(SecretStr(given.credentials))
         if name is None:
-            detail = "The bearer token is missing or unknown. Create one with `labelbus token create`."
+            detail = "The bearer token is missing or unknown. Create one with `labelbus tokens create`."
             raise problems.problem(401, detail, {"WWW-Authenticate": "Bearer"})
         return name
 

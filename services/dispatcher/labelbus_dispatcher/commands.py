@@ -146,7 +146,9 @@ class JobCommands:
 
     async def _pause(self, conn: AsyncConnection, head: JobHead, message: commands.PauseJob) -> Answer:
         if head.runs:
-            reason = message.reason or f"Paused on request. Run `labelbus resume {head.job_id}` to go on."
+            reason = (
+                message.reason or f"Paused on request. Run `labelbus jobs resume {head.job_id}` to go on."
+            )
             head = await ledger_rows.change_job(
                 conn, head, state="paused", desired_state="pause", reason=reason, changed_at=self._clock()
             )

@@ -138,7 +138,7 @@ async def pause(conn: AsyncConnection, head: JobHead, reason: str, *, now: float
     """Pause a job that may run; answer its row as it is now."""
     if not head.runs:
         return head
-    advice = f"{reason} Mend it, then run `labelbus resume {head.job_id}`."
+    advice = f"{reason} Mend it, then run `labelbus jobs resume {head.job_id}`."
     return await ledger_rows.change_job(
         conn, head, state="paused", desired_state="pause", reason=advice, changed_at=now
     )

@@ -85,7 +85,7 @@ async def test_nobody_is_let_in_without_a_token(api: httpx.AsyncClient, token: s
         answer = await api.request(method, path, headers=headers, json=NEW)
         assert answer.status_code == 401
         assert answer.headers["Content-Type"] == "application/problem+json"
-        assert "labelbus token create" in answer.json()["detail"]
+        assert "labelbus tokens create" in answer.json()["detail"]
 
 
 async def test_a_token_of_the_ledger_is_let_in(api: httpx.AsyncClient, ledger: Ledger) -> None:

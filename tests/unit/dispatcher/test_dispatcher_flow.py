@@ -131,7 +131,7 @@ async def test_a_revoked_key_pauses_the_job_until_it_is_resumed(world: World) ->
     await world.submit()
     assert await world.state() == "paused"
     await run_until(lambda: world.of(events.JobPaused))
-    assert "labelbus resume job" in world.of(events.JobPaused)[0].reason  # type: ignore[attr-defined]
+    assert "labelbus jobs resume job" in world.of(events.JobPaused)[0].reason  # type: ignore[attr-defined]
     world.label = labeled
     await world.carrier.publish([commands.ResumeJob(id=message_id("r"), job_id=JOB)])
     assert (await world.becomes("finished")).counts == {"committed": 3}

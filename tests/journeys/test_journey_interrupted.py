@@ -1,0 +1,38 @@
+"""Interrupted in the middle: by kill -9, by SIGTERM. Running again goes on, and nothing is written twice."""
+
+import signal
+from collections import Counter
+
+import pytest
+from labelbus_cli.testing import World, kill, until
+from labelbus_simulator import Fault
+
+ENDING = [pytest.param(signal.SIGKILL, id="kill-9"), pytest.param(signal.SIGTERM, id="sigterm")]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_running_again_goes_on(world: World, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A process ends while it writes; the next one writes what is missing, each sample once."""
+    monkeypatch.setenv("LABELBUS_CLAIM_S", "3")
+    monkeypatch.setenv("LABELBUS_ATTEMPT_S", "2")
+    world.add(16)
+    slow = world.studio.faults.add(Fault("latency", route="set-boxes", latency_s=0.4, skip=4))
+    action, ids = world.action_file(), world.ids_file()
+    process = world.started("run", action, "--data-ids-file", ids, "--apply", "--yes")
+    until(lambda: len(world.written("set-boxes")) >= 3 or process.poll() is not None)
+    said = kill(process, number)
+    assert process.returncode == (1 if number == signal.SIGTERM else -signal.SIGKILL), said
+    world.studio.faults.remove(slow)
+    again = world.run("--apply", "--yes")
+    assert again.exit_code == 0, again.output
+    if Counter(world.written("set-metadata")) != dict.fromkeys(world.ids, 1):
+        assert "Going on with job" in again.output
+    assert Counter(world.written("set-boxes")) == dict.fromkeys(world.ids, 1)
+    assert all(world.project.samples[one].metadata["labeled_by"] == "owlv2" for one in world.ids)
+
+
+def test_an_ended_job_is_not_taken_up(world: World) -> None:
+    """The same command after a finished job starts a new one; so does --new after an interrupted one."""
+    first, second = world.run("--sample", "2"), world.run("--sample", "2")
+    assert first.exit_code == second.exit_code == 0
+    assert "Going on" not in second.output
