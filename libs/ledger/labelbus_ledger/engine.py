@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from labelbus_ledger import tables
+from labelbus_ledger import patient, tables
 from labelbus_ledger.errors import LedgerNotFound, LedgerNotMigrated, LedgerTooNew, NotALedger
 from labelbus_ledger.faults import translated, unreachable
 from labelbus_ledger.settings import LedgerSettings, shown
@@ -191,7 +191,11 @@ def _make_file(url: sa.URL, *, make_folder: bool) -> None:
 def _sqlite_engine(url: sa.URL) -> AsyncEngine:
     engine = create_async_engine(
         url,
-        connect_args={"isolation_level": None, "timeout": _BUSY_TIMEOUT_S},  # we begin transactions ourselves
+        connect_args={
+            "isolation_level": None,  # we begin transactions ourselves
+            "timeout": _BUSY_TIMEOUT_S,
+            "async_creator_fn": patient.connect,
+        },
         pool_size=8,
         max_overflow=0,
         pool_timeout=30,
@@ -209,6 +213,11 @@ def _sqlite_engine(url: sa.URL) -> AsyncEngine:
     def begin(connection: sa.Connection) -> None:
         statement = "BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN"
         connection.exec_driver_sql(statement)
+
+    @sa.event.listens_for(engine.sync_engine, "invalidate")
+    def roll_back(connection: Any, *_: object) -> None:
+        """End what a cancelled call left: closing alone keeps the lock until its statements are collected."""
+        connection.run_async(lambda driver: driver.rollback())
 
     return engine
 
