@@ -35,6 +35,14 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """The width of a picture's frame and the size of its letters, both in the unit of its boxes."""
+
+    width: int
+    font: float
+
+
+@dataclass(frozen=True, slots=True)
 class BoxView:
     """A box in the coordinates of its frame, ready to draw."""
 
@@ -45,6 +53,7 @@ class BoxView:
     text: str
     ink: str
     is_new: bool
+    tag_x: float
     tag_y: float
     tag_width: float
 
@@ -148,34 +157,36 @@ async def _card(change: SampleChange, fetch: FetchImage) -> Card:
             problem = str(error)
         except Exception as error:  # whatever keeps one picture away must not keep the page away
             problem = f"The picture could not be fetched: {error}"
-    font = max(width, height) / 26
+    frame = Frame(width, max(width, height) / 26)
     sides = (
-        _side("Before", change.before, change.after, change, font),
-        _side("After", change.after, change.before, change, font),
+        _side("Before", change.before, change.after, change, frame),
+        _side("After", change.after, change.before, change, frame),
     )
-    return Card(change, jpeg, problem, width, height, font, sides)
+    return Card(change, jpeg, problem, width, height, frame.font, sides)
 
 
-def _side(title: str, labels: LabelSet, other: LabelSet, change: SampleChange, font: float) -> Side:
+def _side(title: str, labels: LabelSet, other: LabelSet, change: SampleChange, frame: Frame) -> Side:
     there = {box.content for box in other.boxes}
     metadata = tuple((k, v, other.metadata.get(k) != v) for k, v in sorted(labels.metadata.items()))
     return Side(
         title=title,
         class_label=labels.label.label if labels.label else "",
         disabled=labels.disabled,
-        boxes=tuple(_box(box, box.content not in there, font) for box in labels.boxes),
+        boxes=tuple(_box(box, box.content not in there, frame) for box in labels.boxes),
         ranges=_ranges(labels, change.facts.values_count),
         metadata=metadata,
     )
 
 
-def _box(box: BoundingBox, is_new: bool, font: float) -> BoxView:
+def _box(box: BoundingBox, is_new: bool, frame: Frame) -> BoxView:
+    font = frame.font
     text = box.label if box.score is None else f"{box.label} {box.score:.2f}"
     text = text if len(text) <= 40 else text[:39] + "…"
     tag_y = box.y - font * 1.25 if box.y >= font * 1.25 else float(box.y)
     tag_width = font * (0.58 * len(text) + 0.5)
+    tag_x = max(0.0, min(float(box.x), frame.width - tag_width))
     ink = _ink(box.label)
-    return BoxView(box.x, box.y, box.width, box.height, text, ink, is_new, tag_y, tag_width)
+    return BoxView(box.x, box.y, box.width, box.height, text, ink, is_new, tag_x, tag_y, tag_width)
 
 
 def _ranges(labels: LabelSet, length: int | None) -> tuple[RangeView, ...]:

@@ -48,11 +48,11 @@ def labelled(cell: Cell, widest: int) -> Image.Image:
     draw = ImageDraw.Draw(image)
     scale = (image.width / picture.frame_width, image.height / picture.frame_height)
     for box in cell.labels.boxes:
-        _draw_box(draw, box, scale)
+        _draw_box(draw, box, scale, image.width)
     return image
 
 
-def _draw_box(draw: ImageDraw.ImageDraw, box: BoundingBox, scale: tuple[float, float]) -> None:
+def _draw_box(draw: ImageDraw.ImageDraw, box: BoundingBox, scale: tuple[float, float], most: int) -> None:
     left, top = box.x * scale[0], box.y * scale[1]
     right, bottom = (box.x + box.width) * scale[0], (box.y + box.height) * scale[1]
     ink = colour(box.label)
@@ -62,8 +62,9 @@ def _draw_box(draw: ImageDraw.ImageDraw, box: BoundingBox, scale: tuple[float, f
     tag = draw.textbbox((0, 0), text, font=font)
     height = tag[3] - tag[1] + 4
     above = top - height if top >= height else top
-    draw.rectangle((left, above, left + tag[2] + 6, above + height), fill=ink)
-    draw.text((left + 3, above + 1 - tag[1]), text, fill=(255, 255, 255), font=font)
+    begin = max(0.0, min(left, most - tag[2] - 6))
+    draw.rectangle((begin, above, begin + tag[2] + 6, above + height), fill=ink)
+    draw.text((begin + 3, above + 1 - tag[1]), text, fill=(255, 255, 255), font=font)
 
 
 def _caption(cell: Cell) -> str:
