@@ -128,11 +128,18 @@ def holds(condition: Condition | None, draft: LabelSet) -> bool:
     )
 
 
-def outgoing(row: SampleRow, job: Job, base: Base | None = None) -> commands.SampleCommand:
-    """Return the command that an open row waits for. `base` was just read, where the row has none."""
+def outgoing(
+    row: SampleRow, job: Job, base: Base | None = None, draft: LabelSet | None = None
+) -> commands.SampleCommand:
+    """Return the command that an open row waits for.
+
+    `base` was just read, where the row has none; given ones spare parsing what the row holds as text.
+    """
     submit = job.submit
-    base = Base.model_validate_json(row.base) if row.base else base
-    draft = LabelSet.model_validate_json(row.draft) if row.draft else None
+    if base is None and row.base:
+        base = Base.model_validate_json(row.base)
+    if draft is None and row.draft:
+        draft = LabelSet.model_validate_json(row.draft)
     if row.step < job.last_step:
         step = submit.action.steps[row.step]
         return commands.LabelSample(
@@ -159,8 +166,10 @@ def too_large(row: SampleRow, reason: str, now: float) -> SampleRow:
 
 def _labeled(row: SampleRow, job: Job, event: events.SampleLabeled, now: float, limits: Limits) -> Decision:
     if row.state != "writing" and event.step == row.step < job.last_step:
+        base = None if row.base else event.base
         row = replace(row, base=row.base or event.base.model_dump_json())
         row = advance(row, job, event.draft, step=row.step + 1, now=now, limits=limits)
+        return Decision(row, (outgoing(row, job, base, event.draft),) if row.state == "writing" else ())
     return Decision(row, (outgoing(row, job),) if row.state == "writing" else ())
 
 
