@@ -7,7 +7,7 @@ from labelbus_contracts.schema import MESSAGES, kind_of
 from labelbus_contracts.topics import DEAD_LETTERS, FIXED_TOPICS, Topic, label_topic, topic_of
 from labelbus_contracts.v1.message import Message
 
-from .test_contract_examples import EXAMPLES  # type: ignore[import-not-found]  # pytest names the package
+from .test_contract_examples import EXAMPLES
 
 ALL = (*FIXED_TOPICS, label_topic("owl-vit"))
 

@@ -10,7 +10,7 @@ from labelbus_contracts.v1.events import SampleCommitted, SampleHeld, WriteDefer
 from labelbus_ledger.tables import claims, commits
 from labelbus_simulator import Fault
 
-from .conftest import World  # type: ignore[import-not-found]  # pytest names the package, mypy cannot
+from .conftest import World
 
 DOG = {"label": "dog", "x": 1, "y": 2, "width": 3, "height": 4}
 

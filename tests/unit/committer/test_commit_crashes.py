@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -12,7 +12,7 @@ from labelbus_contracts.labels import LabelSet, same_content
 from labelbus_contracts.v1.events import SampleCommitted, SampleHeld, WriteDeferred
 from labelbus_ledger.tables import claims, commits
 
-from .conftest import Crash, World  # type: ignore[import-not-found]  # pytest names the package, mypy cannot
+from .conftest import Crash, World
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,7 +30,7 @@ def die(world: World, when: str, where: str | int) -> None:
         world.line.dies = (when, where)
         return
     batches = world.committer._batches
-    batcher = {"standings": batches.look, "claim": batches.claim, "commit": batches.commit}[where]
+    batcher: Any = {"standings": batches.look, "claim": batches.claim, "commit": batches.commit}[where]
     batcher._flush = _dying(batcher._flush, when)
 
 
@@ -91,15 +91,15 @@ async def test_cancelled_call(world: World) -> None:
         if request.method == "POST":
             arrived.set()
             await asyncio.Event().wait()
-        return cast("httpx.Response", await carry(request))
+        return await carry(request)
 
-    world.line.handle_async_request = hang
+    world.line.handle_async_request = hang  # type: ignore[method-assign]
     task = asyncio.create_task(world.ask(command))
     await arrived.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    world.line.handle_async_request = carry
+    world.line.handle_async_request = carry  # type: ignore[method-assign]
     assert isinstance(await world.ask(command), SampleCommitted)
 
 

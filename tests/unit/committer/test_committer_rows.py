@@ -10,7 +10,7 @@ from labelbus_ledger import committer
 from labelbus_ledger.committer import ClaimWish, CommitterRows, Receipt, Release, Standing
 from labelbus_ledger.tables import claims, commits
 
-from .conftest import World  # type: ignore[import-not-found]  # pytest names the package, mypy cannot
+from .conftest import World
 
 NOTHING = Standing(claim=None, commits=())
 KEY = (ProjectId(1), SampleId(7))

@@ -21,7 +21,7 @@ from labelbus_ledger.tables import claims, commits, label_events, proposals
 from labelbus_runtime.errors import RetryLater
 from labelbus_simulator import Fault
 
-from .conftest import KEY, World, with_cat  # type: ignore[import-not-found]  # pytest names the package, mypy cannot
+from .conftest import KEY, World, with_cat
 
 
 def finish(world: World, **changes: object) -> FinishJob:
@@ -178,7 +178,7 @@ async def test_finish_waits_for_studio(world: World, succeeds: bool) -> None:
         response: httpx.Response = await carry(request)
         return response
 
-    world.line.handle_async_request = answer_later
+    world.line.handle_async_request = answer_later  # type: ignore[method-assign]
     answer = await world.ask(finish(world, metadata={"round": "1"}))
     assert isinstance(answer, JobMetadataSet)
     assert (answer.samples, answer.failed) == ((1, 0) if succeeds else (0, 1))

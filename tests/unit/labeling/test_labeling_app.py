@@ -16,7 +16,7 @@ from labelbus_runtime.testing import run_until
 from labelbus_runtime.worker import Worker
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from .conftest import Bench
 
 
 async def test_on_a_carrier(bench: "Bench") -> None:

@@ -11,7 +11,7 @@ from labelbus_labeling.registry import validate_parameters
 from labelbus_labeling.testing import GivenMedia, LabelerConformance, clip, picture
 
 if TYPE_CHECKING:
-    from conftest import FrameLabeler
+    from .conftest import FrameLabeler
 
 
 class TestFrame(LabelerConformance):

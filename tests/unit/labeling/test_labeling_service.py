@@ -13,7 +13,7 @@ from labelbus_runtime.testing import CollectingCarrier, round_trip
 from labelbus_simulator import Fault
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from .conftest import Bench
 
 
 async def _labeled(bench: "Bench", sample_id: int = 1, **changes: object) -> SampleLabeled:
