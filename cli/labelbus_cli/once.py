@@ -1,6 +1,8 @@
 """Run one action, or apply one preview, from the question before it to the summary after it."""
 
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from getpass import getuser
@@ -182,8 +184,19 @@ async def _ask(session: Session, wish: Wish, *, yes: bool) -> None:
         raise BadInput("Nobody can be asked whether to write: stdin is no terminal. Give --yes.")
     counted = await survey(session, wish)
     typer.echo(f"Project {session.project.id} ({session.project.name}): {counted.sentence()}.", err=True)
-    if not yes and not typer.confirm("Write to Studio?", err=True):
+    if not yes and not _confirmed():
         raise CommandError("Nothing was written.")
+
+
+def _confirmed() -> bool:
+    """Ask. asyncio would keep the first Ctrl-C from interrupting the question."""
+    if threading.current_thread() is not threading.main_thread():
+        return typer.confirm("Write to Studio?", err=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return typer.confirm("Write to Studio?", err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _user() -> str:
