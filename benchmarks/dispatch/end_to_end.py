@@ -31,6 +31,7 @@ from labelbus_ledger import dispatcher as rows
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.settings import LedgerSettings
+from labelbus_runtime import loop
 from labelbus_runtime.logging import configure_logging
 from labelbus_runtime.settings import RuntimeSettings
 from labelbus_studio.client import StudioClient
@@ -167,7 +168,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.one:
         with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(asyncio.run(run(Path(folder), options.samples[0]))))
+            print(json.dumps(loop.run(run(Path(folder), options.samples[0]))))
         return
     print(f"{datetime.now(UTC):%Y-%m-%d}  dispatch -> commit, one process, SQLite")
     first = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from labelbus_contracts.v1 import commands, events
@@ -99,8 +100,10 @@ DEAD_LETTERS: Final = Topic(
     max_bytes=MAX_DEAD_LETTER_BYTES,
 )
 FIXED_TOPICS: Final = (JOBS, EVENTS, WRITES, COMMITS, DEAD_LETTERS)
+_FIXED_BY_MESSAGE: Final = {message: topic for topic in FIXED_TOPICS for message in topic.messages}
 
 
+@lru_cache
 def label_topic(labeler: str) -> Topic:
     """Return the topic of one labeler, derived from its name."""
     return Topic(
@@ -117,7 +120,7 @@ def topic_of(message: Message) -> Topic:
     """Return the one topic that a message is published on."""
     if isinstance(message, commands.LabelSample):
         return label_topic(message.labeler)
-    for topic in FIXED_TOPICS:
-        if isinstance(message, topic.messages):
-            return topic
-    raise ValueError(f"no topic carries {type(message).__name__}")
+    topic = _FIXED_BY_MESSAGE.get(type(message))
+    if topic is None:
+        raise ValueError(f"no topic carries {type(message).__name__}")
+    return topic

@@ -1,5 +1,7 @@
 """What every message has: a kind, a fixed id, and the ids that a dead letter is answered by."""
 
+from functools import lru_cache
+
 from labelbus_contracts.ids import MessageId
 from labelbus_contracts.model import Frozen
 
@@ -16,8 +18,13 @@ class Message(Frozen):
 
     def routing(self) -> dict[str, str]:
         """Return the ids that travel in the headers, so that even an unreadable body can be answered."""
-        names = ("job_id", "run", "project_id", "sample_id", "step", "attempt")
-        return {name: str(value) for name in names if (value := getattr(self, name, None)) is not None}
+        return {name: str(getattr(self, name)) for name in _routing_names(type(self))}
+
+
+@lru_cache
+def _routing_names(model: type[Message]) -> tuple[str, ...]:
+    names = ("job_id", "run", "project_id", "sample_id", "step", "attempt")
+    return tuple(name for name in names if name in model.model_fields)
 
 
 def message_id(kind: str, *parts: object) -> MessageId:

@@ -72,13 +72,20 @@ def check_fits(
     registration: Registration, labeling_method: LabelingMethod, kind: SampleKind | None = None
 ) -> str | None:
     """Return why a labeler cannot work on such samples; None where it can. Without a kind any may come."""
-    if any(_fits(one, labeling_method, kind) for one in registration.operates_on):
+    if _fits_any(registration.operates_on, labeling_method, kind):
         return None
     wants = " or ".join(sorted(_SAID[one] for one in registration.operates_on))
     method = "" if labeling_method == "unknown" else f" in a project labeled by {labeling_method}"
     return (
         f"{registration.name} works on {wants}, not on {kind or 'samples'}{method}. Choose another labeler."
     )
+
+
+@cache
+def _fits_any(
+    operates_on: frozenset[OperatesOn], labeling_method: LabelingMethod, kind: SampleKind | None
+) -> bool:
+    return any(_fits(one, labeling_method, kind) for one in operates_on)
 
 
 def _fits(operates_on: OperatesOn, labeling_method: LabelingMethod, kind: SampleKind | None) -> bool:

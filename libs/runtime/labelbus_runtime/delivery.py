@@ -19,6 +19,7 @@ from labelbus_contracts.v1.message import Message
 from labelbus_runtime import answers, metrics
 from labelbus_runtime.codec import Record, decode
 from labelbus_runtime.dead_letters import DeadLetter, DeadLetterSink, reason_of, traceback_of
+from labelbus_runtime.deadlines import Deadlines
 from labelbus_runtime.errors import InvalidMessage, RetryLater, SampleRefused, Unavailable
 from labelbus_runtime.worker import Worker
 
@@ -59,21 +60,31 @@ class Delivery:
         self._successes = 0
         self._failing: set[str] = set()
         self._held: set[asyncio.Future[None]] = set()
+        self._deadlines = Deadlines(worker.timeout_s)
+        self._in_flight = 0
         labels = (worker.service, worker.topic.name)
         self._metrics = _WorkerMetrics(labels)
+        metrics.IN_FLIGHT.labels(*labels).set_function(lambda: self._in_flight)
 
-    async def deliver(self, record: Record) -> Ending | Held:
-        """Handle one record to its end, or to where only a proof of the deployment helps."""
+    async def deliver(self, record: Record, message: Message | None = None) -> Ending | Held:
+        """Handle one record to its end, or to where only a proof of the deployment helps.
+
+        `message` is what the record says, where the carrier has decoded it already.
+        """
         started = time.perf_counter()
         TRACEPARENT.set(record.headers.get("traceparent"))
-        try:
-            message = decode(self.worker.topic, record)
-        except InvalidMessage as error:
-            return await self._bury(record, None, error, attempts=0, started=started)
+        if message is None:
+            try:
+                message = decode(self.worker.topic, record)
+            except InvalidMessage as error:
+                return await self._bury(record, None, error, attempts=0, started=started)
         if message is None:
             return self._ended("skipped", record, None, started)
-        with self._metrics.in_flight.track_inprogress():
+        self._in_flight += 1
+        try:
             return await self._handle(record, message, started)
+        finally:
+            self._in_flight -= 1
 
     async def settle(self, held: Held) -> Ending:
         """Dead-letter a held message once another one has succeeded since.
@@ -113,11 +124,13 @@ class Delivery:
         self._succeeded()
         return self._ended("done", record, message, started)
 
+    def _asks_to_come_back(self, record: Record, message: Message, error: RetryLater) -> bool:
+        return answers.later(answers.question(self.worker.topic, record, message), error) is not None
+
     async def _try(self, message: Message) -> BaseException | None:
         """Return what went wrong; None when the results are acknowledged."""
         try:
-            async with asyncio.timeout(self.worker.timeout_s):
-                results = await self.worker.handle(message)
+            results = await self._deadlines.within(self.worker.handle(message))
             await self._publish(results)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
@@ -284,7 +297,6 @@ class _WorkerMetrics:
         self.seconds = metrics.SECONDS.labels(*labels)
         self.retried = metrics.RETRIED.labels(*labels)
         self.waited = metrics.WAITED.labels(*labels)
-        self.in_flight = metrics.IN_FLIGHT.labels(*labels)
         self.held = metrics.HELD.labels(*labels)
         self.dead = metrics.DEAD.labels(*labels)
         self.stopped = metrics.STOPPED.labels(*labels)

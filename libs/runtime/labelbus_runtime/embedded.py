@@ -8,13 +8,15 @@ import logging
 from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from contextvars import Context
-from dataclasses import replace
-from typing import Final
+from functools import lru_cache
+from typing import Final, TypeAlias
 
+from labelbus_contracts.topics import topic_of
 from labelbus_contracts.v1.message import Message
+from prometheus_client import Counter
 
 from labelbus_runtime import metrics
-from labelbus_runtime.codec import Record, encode
+from labelbus_runtime.codec import Record, decode, encode
 from labelbus_runtime.dead_letters import DeadLetterSink, MemoryDeadLetters
 from labelbus_runtime.delivery import TRACEPARENT, Delivery, Held
 from labelbus_runtime.errors import SettingsError, Unavailable
@@ -22,6 +24,7 @@ from labelbus_runtime.health import Readiness
 from labelbus_runtime.worker import Worker
 
 log = logging.getLogger(__name__)
+_Waiting: TypeAlias = tuple[Record, Message | None]
 _TURN: Final = 32
 """Records that one task handles before it lets the others run, where no handler waits for anything."""
 
@@ -44,14 +47,18 @@ class EmbeddedCarrier:
             raise Unavailable("The embedded carrier has stopped. Start a new process to go on.")
         traceparent = TRACEPARENT.get()
         records = [encode(message, source=self._source, traceparent=traceparent) for message in messages]
-        for record in records:
-            self.publish_record(record)
+        for record, message in zip(records, messages, strict=True):
+            queues = self._queues.get(record.topic)
+            self._enqueue(record, decode(topic_of(message), record) if queues else None)
 
     def publish_record(self, record: Record) -> None:
         """Enqueue bytes as they are, as a foreign producer would."""
-        metrics.PUBLISHED.labels(record.topic).inc()
+        self._enqueue(record, None)
+
+    def _enqueue(self, record: Record, message: Message | None) -> None:
+        _published(record.topic).inc()
         for queue in self._queues.get(record.topic, ()):
-            queue.put(record)
+            queue.put(record, message)
 
     def mount(self, worker: Worker) -> None:
         """Register a worker. Raises `SettingsError` for a second one of the same topic and group."""
@@ -99,6 +106,11 @@ class EmbeddedCarrier:
         return [queue for queues in self._queues.values() for queue in queues]
 
 
+@lru_cache
+def _published(topic: str) -> Counter:
+    return metrics.PUBLISHED.labels(topic)
+
+
 class _Queue:
     """The records of one worker. Tasks exist only while there is work, at most `concurrency` of them."""
 
@@ -107,8 +119,7 @@ class _Queue:
         self.is_open = False
         self.running: set[asyncio.Task[None]] = set()
         self.holding: set[asyncio.Task[None]] = set()
-        self._waiting: deque[Record] = deque()
-        self._next_offset = 0
+        self._waiting: deque[_Waiting] = deque()
         self._busy = 0
         self._takers = 0
 
@@ -121,9 +132,9 @@ class _Queue:
         for _ in range(min(len(self._waiting), self.delivery.worker.concurrency)):
             self._add_task()
 
-    def put(self, record: Record) -> None:
-        self._waiting.append(replace(record, offset=self._next_offset))
-        self._next_offset += 1
+    def put(self, record: Record, message: Message | None) -> None:
+        """Enqueue a record with the message that it says; None for one that nobody has decoded."""
+        self._waiting.append((record, message))
         if self._takes and self._takers < self.delivery.worker.concurrency:
             self._add_task()
 
@@ -146,28 +157,28 @@ class _Queue:
         finally:
             self._takers -= 1
 
-    async def _deliver(self, record: Record) -> None:
+    async def _deliver(self, waiting: _Waiting) -> None:
         self._busy += 1
         try:
-            ending = await self.delivery.deliver(record)
+            ending = await self.delivery.deliver(*waiting)
         finally:
             self._busy -= 1
         if isinstance(ending, Held):
             self._keep(self.holding, self._settle(ending))
         elif ending == "undelivered":
-            self._waiting.appendleft(record)
+            self._waiting.appendleft(waiting)
 
     async def _settle(self, held: Held) -> None:
         if await self.delivery.settle(held) == "undelivered":
-            self._waiting.appendleft(held.record)
+            self._waiting.appendleft((held.record, held.message))
 
     def _keep(self, tasks: set[asyncio.Task[None]], work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work, context=Context())
         tasks.add(task)
-        task.add_done_callback(tasks.discard)
-        task.add_done_callback(_report)
+        task.add_done_callback(self._ended)
 
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("the embedded carrier lost a task", exc_info=error)
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.running.discard(task)
+        self.holding.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("the embedded carrier lost a task", exc_info=error)
