@@ -18,8 +18,7 @@ from labelbus_runtime.settings import load
 
 from labelbus_cli.cluster import publish
 from labelbus_cli.errors import BadInput
-from labelbus_cli.job_views import job_of
-from labelbus_cli.once import go_on
+from labelbus_cli.once import go_on, job_of
 from labelbus_cli.ownership import owner_of
 from labelbus_cli.session import configure_logs, opened_ledger
 

@@ -6,25 +6,17 @@ from datetime import UTC, datetime
 
 import typer
 from labelbus_ledger import reports
-from labelbus_ledger.engine import Ledger
-from labelbus_ledger.reports import JobRow
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from labelbus_cli.once import new_display, only
+from labelbus_cli.once import job_of, new_display
 from labelbus_cli.progress import duration
 from labelbus_cli.runner import steps_of
 from labelbus_cli.session import opened_ledger
 from labelbus_cli.summary import closing, print_failures, print_labels
 
 _LOOK_EVERY_S = 0.5
-
-
-async def job_of(ledger: Ledger, prefix: str) -> JobRow:
-    """Return the one job whose id begins so. Raises `BadInput`."""
-    async with ledger.read() as connection:
-        return only(await reports.list_jobs(connection, prefix=prefix, limit=6), prefix)
 
 
 async def print_list(limit: int) -> None:

@@ -13,6 +13,7 @@ from labelbus_committer.settings import CommitterSettings
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.jobs import ActionSpec, OnConflict
 from labelbus_ledger import reports
+from labelbus_ledger.engine import Ledger
 from labelbus_ledger.reports import JobRow
 from labelbus_runtime.settings import load
 from rich.console import Console
@@ -25,6 +26,9 @@ from labelbus_cli.runner import Outcome, Work, carry_out, release_of, steps_of
 from labelbus_cli.session import ENV_SECRET, Session, configure_logs, opened
 from labelbus_cli.summary import closing, print_failures, print_labels
 from labelbus_cli.survey import survey
+
+LAST = "last"
+"""What stands for the newest job wherever an id is asked for; ids are hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +115,16 @@ async def go_on(job_id: str, *, retry_failed: bool, report: Path | None) -> int:
 
 
 async def find(session: Session, prefix: str) -> JobRow:
-    """Return the one job whose id starts with `prefix`. Raises `BadInput`."""
-    async with session.ledger.read() as connection:
-        found = await reports.list_jobs(connection, prefix=prefix, limit=6)
-    return only(found, prefix)
+    """Return the one job whose id starts with `prefix`; `last` is the newest. Raises `BadInput`."""
+    return await job_of(session.ledger, prefix)
+
+
+async def job_of(ledger: Ledger, prefix: str) -> JobRow:
+    """Return the one job whose id starts with `prefix`; `last` is the newest. Raises `BadInput`."""
+    async with ledger.read() as connection:
+        if prefix == LAST:
+            return only(await reports.list_jobs(connection, limit=1), prefix)
+        return only(await reports.list_jobs(connection, prefix=prefix, limit=6), prefix)
 
 
 def only(found: Sequence[JobRow], prefix: str) -> JobRow:

@@ -81,10 +81,11 @@ def test_a_sample_of_the_data_filter_is_labeled(world: World) -> None:
 
 
 def test_jobs_are_listed_shown_and_reported(world: World) -> None:
-    """What a run did can be looked up by the beginning of its id."""
+    """What a run did can be looked up by the beginning of its id, or as the last."""
     job = job_of(world.run().output)
     assert job[:12] in world.labelbus("jobs", "list").output
     assert "8 proposed" in world.labelbus("jobs", "show", job[:6]).output
+    assert job in world.labelbus("jobs", "show", "last").output
     assert world.labelbus("jobs", "report", job[:6], "-o", "page.html").exit_code == 0
     assert "data:image/jpeg;base64" in (world.folder / "page.html").read_text()
     assert world.labelbus("jobs", "show", "zzz").exit_code == 2

@@ -1,4 +1,4 @@
-"""`labelbus jobs`: what runs, what happened, and commands about it. Ids may be given by their beginning."""
+"""`labelbus jobs`: what runs, what happened, and commands about it. Ids may be given by their beginning, or as `last`."""
 
 import asyncio
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 app = typer.Typer(no_args_is_help=True, help="Jobs: list, show, watch, stop, go on, report, apply.")
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or how it begins.")]
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, how it begins, or last.")]
 ReportOption = Annotated[Path | None, typer.Option("--report", help="Where to write the report.")]
 OnConflictOption = Literal["hold", "overwrite"]
 
