@@ -1,4 +1,4 @@
-"""`labelbus jobs`: what runs, what happened, and commands about it. Ids may be given by their beginning, or as `last`."""
+"""`labelbus jobs`: what runs, what happened, and commands about it. JOB is how an id begins, or `last`."""
 
 import asyncio
 from pathlib import Path
