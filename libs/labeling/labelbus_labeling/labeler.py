@@ -9,6 +9,8 @@ from labelbus_contracts.labels import Base, LabelSet
 from labelbus_contracts.v1.events import Usage
 from pydantic import BaseModel, ConfigDict
 
+from labelbus_labeling.paid import PaidCalls, Unmetered
+
 OperatesOn = Literal["images_object_detection", "images_single_label", "audio", "other"]
 ENTRY_POINTS = "labelbus.labelers"
 
@@ -35,7 +37,10 @@ class Media(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LabelTask:
-    """One sample to label. `draft` is what the steps so far made; `source` marks the labels of this step."""
+    """One sample to label. `draft` is what the steps so far made; `source` marks the labels of this step.
+
+    Calls that somebody bills go through `paid`.
+    """
 
     job_id: JobId
     project_id: ProjectId
@@ -45,6 +50,7 @@ class LabelTask:
     parameters: LabelerParameters
     source: str
     media: Media
+    paid: PaidCalls = field(default_factory=Unmetered)
 
 
 @dataclass(frozen=True, slots=True)
