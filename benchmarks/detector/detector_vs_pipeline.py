@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from labelbus_detector.detections import Detection, Frame
+from labelbus_detector.detections import Detection
 from labelbus_detector.engine import Ask, OwlEngine
 from labelbus_detector.models import TOY_FOLDER
 from labelbus_detector.testing import smooth_noise
+from labelbus_labeling.images import Frame
 from PIL import Image
 from transformers import AutoTokenizer, OwlViTConfig, OwlViTForObjectDetection, pipeline
 from transformers.models.owlvit.image_processing_pil_owlvit import OwlViTImageProcessorPil

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from labelbus_contracts.labels import BoundingBox, SampleFacts
+from labelbus_labeling.images import Frame
 
-from labelbus_detector.detections import Detected, Detection, Frame
+from labelbus_detector.detections import Detected, Detection
 from labelbus_detector.nms import kept_by_label
 from labelbus_detector.parameters import Deletion, OwlVitParameters
 from labelbus_detector.prompt import PromptLine

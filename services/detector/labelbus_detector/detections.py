@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from labelbus_labeling.images import Frame
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -23,20 +25,6 @@ class Detection:
     ymin: int
     xmax: int
     ymax: int
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The upright image's size in pixels, and the EXIF orientation (1 to 8) of the file it came from."""
-
-    width: int
-    height: int
-    orientation: int = 1
-
-    @property
-    def is_turned(self) -> bool:
-        """Tell whether the file stores rows as columns."""
-        return self.orientation >= 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
+from labelbus_labeling.images import Frame
 from torch import Tensor
 
-from labelbus_detector.detections import Detection, Frame
+from labelbus_detector.detections import Detection
 from labelbus_detector.images import Pixels
 from labelbus_detector.phrases import PhraseEncoder
 from labelbus_detector.pixels import padded_square, squashed_square

@@ -4,27 +4,17 @@ Colours become what the stock pipeline makes of them (EXIF turned upright, alpha
 converted), except that 16-bit grey is scaled to 8 bits, where the pipeline saturates it to white.
 """
 
-import io
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from labelbus_runtime.errors import SampleRefused
+from labelbus_labeling.images import MAX_PIXELS, Frame, damaged, open_image
+from labelbus_labeling.images import frame_of as opened_frame
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
-
-from labelbus_detector.detections import Frame
+from PIL import Image, ImageOps
 
 Pixels = NDArray[np.uint8]
-Image.init()  # otherwise Pillow knows only some formats until it has met a stranger
-FORMATS: Final = tuple(
-    name for name in ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM") if name in Image.OPEN
-)
-"""What is read. Left out are formats that run other programs (EPS) or are rare enough to only be risk."""
-MAX_PIXELS: Final = 89_000_000
-"""The default limit, just below the one from which Pillow warns of a decompression bomb."""
-MAX_SIDE: Final = 65_500
-"""The longest side, in pixels: what a JPEG can have. It bounds the weights that preprocessing keeps."""
+_LIMIT_SETTING: Final = "LABELBUS_DETECTOR_MAX_PIXELS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,64 +27,22 @@ class Picture:
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decode an image. Raises `SampleRefused`."""
-    with _open(data, max_pixels) as image:
-        frame = _frame(image)
+    with open_image(data, max_pixels=max_pixels, setting=_LIMIT_SETTING) as image:
+        frame = opened_frame(image)
         try:
             upright = ImageOps.exif_transpose(image) if frame.orientation > 1 else image
             rgb = np.asarray(_rgb(upright))
         except MemoryError:
             raise
         except Exception as error:  # the decoders raise nearly anything for damaged bytes
-            fact = f"The image is damaged: {error}. Upload the sample again, or remove it from the job."
-            raise SampleRefused(fact, code="image-damaged") from error
+            raise damaged(error) from error
     return Picture(rgb, Frame(rgb.shape[1], rgb.shape[0], frame.orientation))
 
 
 def frame_of(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Frame:
     """Return the upright size from the header alone, without decoding. Raises `SampleRefused`."""
-    with _open(data, max_pixels) as image:
-        return _frame(image)
-
-
-def _open(data: bytes, max_pixels: int) -> Image.Image:
-    if not data:
-        raise SampleRefused(
-            "The image has no bytes. Upload the sample again, or remove it from the job.", code="image-empty"
-        )
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large("more pixels than can be decoded safely") from error
-    except UnidentifiedImageError as error:
-        fact = f"The sample's bytes are no image that can be read ({', '.join(FORMATS)})."
-        raise SampleRefused(f"{fact} Remove it from the job.", code="image-unreadable") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged header makes the format's plugin raise nearly anything
-        raise SampleRefused(f"The image's header is damaged: {error}.", code="image-damaged") from error
-    width, height = image.size
-    if width * height > max_pixels or max(width, height) > MAX_SIDE:
-        raise _too_large(f"{width} * {height} pixels")
-    if not width or not height:
-        raise SampleRefused("The image has no pixels.", code="image-empty")
-    return image
-
-
-def _too_large(fact: str) -> SampleRefused:
-    return SampleRefused(
-        f"The image is too large: {fact}. Scale it down, or raise LABELBUS_DETECTOR_MAX_PIXELS.",
-        code="image-too-large",
-    )
-
-
-def _frame(image: Image.Image) -> Frame:
-    try:
-        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # unreadable EXIF says nothing
-        orientation = 1
-    orientation = orientation if 1 <= orientation <= 8 else 1
-    width, height = image.size
-    return Frame(height, width, orientation) if orientation >= 5 else Frame(width, height, orientation)
+    with open_image(data, max_pixels=max_pixels, setting=_LIMIT_SETTING) as image:
+        return opened_frame(image)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

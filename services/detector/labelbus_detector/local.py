@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from labelbus_labeling.images import Frame
 from labelbus_runtime.batching import Batcher
 from labelbus_runtime.errors import RetryLater
 
-from labelbus_detector.detections import Detected, Detection, Frame, Query
+from labelbus_detector.detections import Detected, Detection, Query
 from labelbus_detector.images import decode
 from labelbus_detector.loading import gpu_name, load_engine
 from labelbus_detector.models import download_notice

@@ -3,9 +3,10 @@
 import pytest
 from labelbus_contracts.labels import BoundingBox, SampleFacts
 from labelbus_detector.boxes import found_boxes, in_studio_frame, merged_boxes
-from labelbus_detector.detections import Detected, Detection, Frame
+from labelbus_detector.detections import Detected, Detection
 from labelbus_detector.parameters import OwlVitParameters
 from labelbus_detector.prompt import parse_prompt
+from labelbus_labeling.images import Frame
 from PIL import Image, ImageOps
 
 FRAME = Frame(100, 100)

@@ -9,12 +9,13 @@ from typing import Any
 import httpx
 import pytest
 import torch
-from labelbus_detector.detections import Detected, Detection, Frame, Query
+from labelbus_detector.detections import Detected, Detection, Query
 from labelbus_detector.engine import Ask, OwlEngine
 from labelbus_detector.remote import RemoteDetector
 from labelbus_detector.serve import serve_app
 from labelbus_detector.settings import DetectorSettings
 from labelbus_detector.testing import encoded, shapes
+from labelbus_labeling.images import Frame
 from labelbus_runtime.errors import RetryLater, SettingsError
 from pydantic import SecretStr
 from starlette.types import ASGIApp
