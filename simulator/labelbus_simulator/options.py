@@ -8,7 +8,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class SimulatorOptions(BaseSettings):
     """How this Studio behaves where the real one is unverified. Environment: `LABELBUS_SIMULATOR_*`."""
 
-    model_config = SettingsConfigDict(env_prefix="LABELBUS_SIMULATOR_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LABELBUS_SIMULATOR_",
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        env_ignore_empty=True,
+    )
 
     seed: int = 0
     """Decides faults and random orders."""

@@ -20,11 +20,20 @@ class RuntimeSettings(BaseSettings):
     after a restart, never the same name twice at a time.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LABELBUS_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LABELBUS_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
-    instance: str = Field(default_factory=socket.gethostname, pattern=r"^[A-Za-z0-9._-]{1,200}$")
-    log_level: LogLevel = "INFO"
-    log_format: Literal["json", "console"] = "json"
+    instance: str = Field(
+        default_factory=socket.gethostname,
+        pattern=r"^[A-Za-z0-9._-]{1,200}$",
+        description="Name of this process among the same service's: kept over restarts, never used twice at "
+        "a time. Without it the name of the host.",
+    )
+    log_level: LogLevel = Field(default="INFO", description="Commands log warnings only unless it is set.")
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="Commands write console unless it is set."
+    )
 
 
 class KafkaSettings(BaseSettings):
@@ -36,31 +45,56 @@ class KafkaSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="LABELBUS_KAFKA_", frozen=True, extra="ignore", populate_by_name=True
+        env_prefix="LABELBUS_KAFKA_",
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,
     )
 
     bootstrap_servers: str = Field(
-        default="127.0.0.1:9092", validation_alias="KAFKA_BOOTSTRAP_SERVERS", min_length=1
+        default="127.0.0.1:9092",
+        validation_alias="KAFKA_BOOTSTRAP_SERVERS",
+        min_length=1,
+        description="Brokers, comma-separated.",
     )
     instance: str | None = Field(default=None, validation_alias="LABELBUS_INSTANCE")
-    security: Literal["plaintext", "ssl", "sasl_plain", "sasl_scram256", "sasl_scram512"] = "plaintext"
-    tls: bool = True
-    ca_file: Path | None = None
-    username: str | None = None
-    password: SecretStr | None = None
-    compression: Literal["none", "gzip"] = "none"
-    create_topics: bool = True
-    replication_factor: int = Field(default=1, ge=1)
-    topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
-    session_timeout_s: float = Field(default=6.0, ge=6.0)
-    rebalance_timeout_s: float = Field(default=30.0, gt=0)
-    max_poll_interval_s: float = Field(default=600.0, gt=0)
-    revoke_drain_s: float = Field(default=2.0, ge=0)
-    commit_interval_s: float = Field(default=0.2, gt=0)
-    window: int = Field(default=5_000, ge=1)
-    connect_timeout_s: float = Field(default=30.0, gt=0)
-    request_timeout_s: float = Field(default=40.0, gt=0)
-    tracing: bool = False
+    security: Literal["plaintext", "ssl", "sasl_plain", "sasl_scram256", "sasl_scram512"] = Field(
+        default="plaintext", description="How the brokers are spoken to."
+    )
+    tls: bool = Field(default=True, description="TLS under SASL; `ssl` always has it.")
+    ca_file: Path | None = Field(default=None, description="PEM file of the brokers' authority.")
+    username: str | None = Field(default=None, description="For SASL.")
+    password: SecretStr | None = Field(default=None, description="For SASL.")
+    compression: Literal["none", "gzip"] = Field(default="none", description="Of what is published.")
+    create_topics: bool = Field(default=True, description="Off: a missing topic is an error at the start.")
+    replication_factor: int = Field(default=1, ge=1, description="Of topics that are created.")
+    topic_prefix: str = Field(
+        default="", pattern=r"^[A-Za-z0-9._-]*$", description="Put before every topic and group."
+    )
+    session_timeout_s: float = Field(
+        default=6.0, ge=6.0, description="How long the partitions of a killed worker stand still."
+    )
+    rebalance_timeout_s: float = Field(
+        default=30.0, gt=0, description="How long a member may take to rejoin."
+    )
+    max_poll_interval_s: float = Field(
+        default=600.0, gt=0, description="A worker that asks for nothing for so long loses its partitions."
+    )
+    revoke_drain_s: float = Field(
+        default=2.0, ge=0, description="How long a rebalance waits for running messages."
+    )
+    commit_interval_s: float = Field(default=0.2, gt=0, description="How often offsets are committed.")
+    window: int = Field(
+        default=5_000, ge=1, description="Records read ahead of the first unfinished one, per partition."
+    )
+    connect_timeout_s: float = Field(default=30.0, gt=0, description="For the first answer of a broker.")
+    request_timeout_s: float = Field(
+        default=40.0, gt=0, description="For the acknowledgement of what is published."
+    )
+    tracing: bool = Field(
+        default=False, description="OpenTelemetry spans; OTEL_EXPORTER_OTLP_ENDPOINT says where they go."
+    )
 
     @model_validator(mode="after")
     def _sasl_needs_a_name(self) -> "KafkaSettings":

@@ -13,17 +13,22 @@ class StudioSettings(BaseSettings):
     one and none lasts longer than the other. `queue_within_s` bounds the wait for a slot and for the rate.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LABELBUS_STUDIO_", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="LABELBUS_STUDIO_", frozen=True, populate_by_name=True, env_ignore_empty=True
+    )
 
     endpoint: str = Field(
         default="https://studio.edgeimpulse.com/v1",
         validation_alias=AliasChoices("EI_API_ENDPOINT", "endpoint"),
+        description="Studio's API.",
     )
-    concurrency: int = Field(default=32, gt=0)
-    rate_per_s: float | None = Field(default=None, gt=0)
-    timeout_s: float = Field(default=30.0, gt=0)
-    retry_within_s: float = Field(default=10.0, ge=0)
-    queue_within_s: float = Field(default=60.0, gt=0)
+    concurrency: int = Field(default=32, gt=0, description="Calls at a time, per project and process.")
+    rate_per_s: float | None = Field(default=None, gt=0, description="Calls per second, at most. Empty: any.")
+    timeout_s: float = Field(default=30.0, gt=0, description="One attempt of a call.")
+    retry_within_s: float = Field(
+        default=10.0, ge=0, description="A call is not tried again later than this."
+    )
+    queue_within_s: float = Field(default=60.0, gt=0, description="How long a call waits for its turn.")
 
     @field_validator("endpoint")
     @classmethod

@@ -14,18 +14,40 @@ class CommitterSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="LABELBUS_", frozen=True, extra="ignore", populate_by_name=True
+        env_prefix="LABELBUS_", frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
     )
 
-    conflict_check_after_s: float = Field(default=0.0, ge=0)
-    claim_s: float = Field(default=60.0, gt=0)
-    attempt_s: float = Field(default=40.0, gt=0)
-    sweep_s: float = Field(default=15.0, gt=0)
-    concurrency: int = Field(default=256, ge=1, validation_alias="LABELBUS_COMMITTER_CONCURRENCY")
-    batch_size: int = Field(default=128, ge=1, le=500, validation_alias="LABELBUS_COMMITTER_BATCH_SIZE")
-    batch_wait_s: float = Field(default=0.003, ge=0, validation_alias="LABELBUS_COMMITTER_BATCH_WAIT_S")
-    finish_poll_s: float = Field(default=1.0, gt=0)
-    finish_wait_s: float = Field(default=300.0, gt=0)
+    conflict_check_after_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="A sample whose base was read less than so long ago is not read again before it is "
+        "written. 5 in a block.",
+    )
+    claim_s: float = Field(default=60.0, gt=0, description="How long a claim keeps other committers off.")
+    attempt_s: float = Field(
+        default=40.0, gt=0, description="Calls of one attempt; at most 0.8 of LABELBUS_CLAIM_S."
+    )
+    sweep_s: float = Field(default=15.0, gt=0, description="How often lapsed claims are looked for.")
+    concurrency: int = Field(
+        default=256, ge=1, validation_alias="LABELBUS_COMMITTER_CONCURRENCY", description="Samples at a time."
+    )
+    batch_size: int = Field(
+        default=128,
+        ge=1,
+        le=500,
+        validation_alias="LABELBUS_COMMITTER_BATCH_SIZE",
+        description="Rows in one transaction, at most.",
+    )
+    batch_wait_s: float = Field(
+        default=0.003,
+        ge=0,
+        validation_alias="LABELBUS_COMMITTER_BATCH_WAIT_S",
+        description="How long a transaction waits for more rows.",
+    )
+    finish_poll_s: float = Field(
+        default=1.0, gt=0, description="How often the end of a job looks for writes under way."
+    )
+    finish_wait_s: float = Field(default=300.0, gt=0, description="How long it waits for them.")
 
     @model_validator(mode="after")
     def _attempt_ends_before_its_claim(self) -> Self:

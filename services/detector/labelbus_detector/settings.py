@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Annotated, Self
 
+from labelbus_labeling.images import MAX_PIXELS
 from labelbus_runtime.errors import SettingsError
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from labelbus_detector.images import MAX_PIXELS
 from labelbus_detector.loading import Device, Precision
 from labelbus_detector.models import DEFAULT_MODEL
 
@@ -27,25 +27,57 @@ class DetectorSettings(BaseSettings):
         env_ignore_empty=True,
     )
 
-    model: str = DEFAULT_MODEL
-    device: Device = "auto"
-    dtype: Precision = "auto"
-    pad_value: Annotated[float, Field(ge=0, le=1)] = 0.0
-    max_batch: Annotated[int, Field(ge=1, le=256)] | None = None
-    decode_threads: Annotated[int, Field(ge=1, le=64)] = 4
-    max_pixels: Annotated[int, Field(ge=1, le=178_000_000)] = MAX_PIXELS
+    model: str = Field(default=DEFAULT_MODEL, description="A hub id, a local folder, or `toy`.")
+    device: Device = Field(default="auto", description="`auto` takes CUDA, then Apple's, then the CPU.")
+    dtype: Precision = Field(
+        default="auto", description="`auto` computes the image tower in half precision on CUDA."
+    )
+    pad_value: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0, description="Grey with which OWLv2 fills a picture to a square."
+    )
+    max_batch: Annotated[int, Field(ge=1, le=256)] | None = Field(
+        default=None, description="Images in one batch, at most. Empty: by model and device."
+    )
+    decode_threads: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=4, description="Threads that decode pictures."
+    )
+    max_pixels: Annotated[int, Field(ge=1, le=178_000_000)] = Field(
+        default=MAX_PIXELS, description="A larger picture fails."
+    )
 
-    beam_endpoint: str | None = Field(default=None, validation_alias=AliasChoices("BEAM_ENDPOINT"))
-    beam_access_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("BEAM_ACCESS_KEY"))
-    remote_concurrency: Annotated[int, Field(ge=1, le=1000)] = 16
-    remote_first_timeout_s: Annotated[float, Field(gt=0)] = 600.0
-    remote_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    beam_endpoint: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("BEAM_ENDPOINT"),
+        description="A detector elsewhere; the model here is not loaded then.",
+    )
+    beam_access_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("BEAM_ACCESS_KEY"), description="Its bearer token."
+    )
+    remote_concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=16, description="Calls at a time."
+    )
+    remote_first_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        default=600.0, description="For the first answer of a cold endpoint."
+    )
+    remote_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        default=60.0, description="For every other answer."
+    )
 
-    serve_token: SecretStr | None = Field(default=None, validation_alias=AliasChoices("LABELBUS_SERVE_TOKEN"))
-    serve_host: str = "127.0.0.1"
-    serve_port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    serve_max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
-    serve_max_waiting: Annotated[int, Field(ge=1)] = 256
+    serve_token: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("LABELBUS_SERVE_TOKEN"),
+        description="What clients of `labelbus serve detector` must send. Needed beyond loopback.",
+    )
+    serve_host: str = Field(default="127.0.0.1", description="Where `labelbus serve detector` listens.")
+    serve_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=8080, description="Its port; 0 takes a free one."
+    )
+    serve_max_body_bytes: Annotated[int, Field(ge=1024)] = Field(
+        default=32 * 1024 * 1024, description="A larger request is refused."
+    )
+    serve_max_waiting: Annotated[int, Field(ge=1)] = Field(
+        default=256, description="More requests than this are told to come back."
+    )
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -84,7 +116,7 @@ class _MappingSource(EnvSettingsSource):
         super().__init__(settings)
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
-        return {name.lower(): value for name, value in self._environ.items()}
+        return {name.lower(): value for name, value in self._environ.items() if value}
 
 
 def _explained(error: ValidationError) -> str:

@@ -10,12 +10,18 @@ class DispatcherSettings(BaseSettings):
     """Attempts, waits and windows. Each field is read from `LABELBUS_DISPATCHER_<NAME>`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LABELBUS_DISPATCHER_", frozen=True, extra="ignore", populate_by_name=True
+        env_prefix="LABELBUS_DISPATCHER_",
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,
     )
 
     attempts: int = Field(default=5, ge=1, description="Attempts of one step, the first included.")
-    backoff_first_s: float = Field(default=2.0, gt=0)
-    backoff_most_s: float = Field(default=300.0, gt=0)
+    backoff_first_s: float = Field(
+        default=2.0, gt=0, description="Wait before the second attempt; it doubles."
+    )
+    backoff_most_s: float = Field(default=300.0, gt=0, description="The longest such wait.")
     deadline_s: float = Field(default=900.0, gt=0, description="In flight for longer: sent again.")
     processing_s: float = Field(default=1800.0, gt=0, description="How long to wait for Studio's processing.")
     window_least: int = Field(default=16, ge=1, description="In flight per labeler, at least.")
@@ -31,7 +37,11 @@ class DispatcherSettings(BaseSettings):
     read_bases_s: float = Field(default=5.0, gt=0, description="Samples are sent without their base after.")
     batch: int = Field(default=256, ge=1, description="Events that share one transaction, at most.")
     adopt: bool = Field(default=False, description="Take over jobs of embedded processes that are gone.")
-    api_token: SecretStr | None = Field(default=None, validation_alias="LABELBUS_API_TOKEN")
+    api_token: SecretStr | None = Field(
+        default=None,
+        validation_alias="LABELBUS_API_TOKEN",
+        description="A token of the HTTP API beside those in the ledger.",
+    )
 
     @property
     def limits(self) -> Limits:
