@@ -79,6 +79,7 @@ samples = sa.Table(
     sa.Column("first_sent_at", sa.Double),
     sa.Column("base", sa.Text),  # emptied when the row ends
     sa.Column("draft", sa.Text),
+    sa.Column("gathered", sa.Text),  # drafts of the branches so far
     sa.Column("code", sa.String(64)),
     sa.Column("reason", sa.Text),
     sa.Column("ended_at", sa.Double),
@@ -90,6 +91,16 @@ samples = sa.Table(
         sqlite_where=sa.text("state IN ('labeling', 'writing')"),
         postgresql_where=sa.text("state IN ('labeling', 'writing')"),
     ),
+)
+
+actions = sa.Table(
+    "actions",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True),  # from 1; never used twice
+    sa.Column("spec", sa.Text),  # the ActionSpec; empty once it was removed
+    sa.Column("note", sa.Text, nullable=False, default=""),
+    sa.Column("created_at", sa.Double, nullable=False),
 )
 
 leases = sa.Table(
@@ -183,6 +194,45 @@ label_events = sa.Table(
     sa.Column("cost_usd", sa.Double, nullable=False, default=0.0),
     sa.Column("recorded_at", sa.Double, nullable=False),
     sa.Index(None, "job_id", "sample_id"),
+)
+
+# --- owner: labelers' runtime (a job's cap is the dispatcher's) ------------------------------------
+
+answers = sa.Table(
+    "answers",
+    metadata,
+    sa.Column("provider", sa.String(64), primary_key=True),
+    sa.Column("model", sa.String(200), primary_key=True),  # as asked for
+    sa.Column("digest", sa.String(64), primary_key=True),  # of image bytes, prompt and parameters
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("answered_by", sa.String(200), nullable=False),  # the model that the answer names
+    sa.Column("input_tokens", sa.BigInteger, nullable=False),
+    sa.Column("output_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cost_usd", sa.Double, nullable=False),
+    sa.Column("answered_at", sa.Double, nullable=False),
+)
+
+budgets = sa.Table(  # in whole nano-dollars, so that sums are exact
+    "budgets",
+    metadata,
+    sa.Column("job_id", sa.String(64), primary_key=True),
+    sa.Column("cap", sa.BigInteger),  # NULL: none
+    sa.Column("held", sa.BigInteger, nullable=False),  # worst case of calls not settled; a crash leaves it
+    sa.Column("spent", sa.BigInteger, nullable=False),
+    sa.Column("calls", sa.BigInteger, nullable=False),
+)
+
+rates = sa.Table(  # GCRA: the times at which all that was reserved has been refilled
+    "rates",
+    metadata,
+    sa.Column("provider", sa.String(64), primary_key=True),
+    sa.Column("model", sa.String(200), primary_key=True),
+    sa.Column("key", sa.String(64), primary_key=True),  # fingerprint of the provider's key
+    sa.Column("requests_free_at", sa.Double, nullable=False),
+    sa.Column("tokens_free_at", sa.Double, nullable=False),
+    sa.Column("frozen_until", sa.Double, nullable=False),
+    sa.Column("requests_per_min", sa.Double),  # learned from answers; settings come first
+    sa.Column("tokens_per_min", sa.Double),
 )
 
 # --- owner: runtime ------------------------------------------------------------------------------

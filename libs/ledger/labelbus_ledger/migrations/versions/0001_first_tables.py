@@ -11,6 +11,49 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "actions",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("spec", sa.Text(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "revision", name=op.f("pk_actions")),
+    )
+    op.create_table(
+        "answers",
+        sa.Column("provider", sa.String(length=64), nullable=False),
+        sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("answered_by", sa.String(length=200), nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("cost_usd", sa.Double(), nullable=False),
+        sa.Column("answered_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("provider", "model", "digest", name=op.f("pk_answers")),
+    )
+    op.create_table(
+        "budgets",
+        sa.Column("job_id", sa.String(length=64), nullable=False),
+        sa.Column("cap", sa.BigInteger(), nullable=True),
+        sa.Column("held", sa.BigInteger(), nullable=False),
+        sa.Column("spent", sa.BigInteger(), nullable=False),
+        sa.Column("calls", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_budgets")),
+    )
+    op.create_table(
+        "rates",
+        sa.Column("provider", sa.String(length=64), nullable=False),
+        sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("requests_free_at", sa.Double(), nullable=False),
+        sa.Column("tokens_free_at", sa.Double(), nullable=False),
+        sa.Column("frozen_until", sa.Double(), nullable=False),
+        sa.Column("requests_per_min", sa.Double(), nullable=True),
+        sa.Column("tokens_per_min", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("provider", "model", "key", name=op.f("pk_rates")),
+    )
+    op.create_table(
         "claims",
         sa.Column("project_id", sa.BigInteger(), nullable=False),
         sa.Column("sample_id", sa.BigInteger(), nullable=False),
@@ -154,6 +197,7 @@ def upgrade() -> None:
         sa.Column("first_sent_at", sa.Double(), nullable=True),
         sa.Column("base", sa.Text(), nullable=True),
         sa.Column("draft", sa.Text(), nullable=True),
+        sa.Column("gathered", sa.Text(), nullable=True),
         sa.Column("code", sa.String(length=64), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("ended_at", sa.Double(), nullable=True),
