@@ -74,8 +74,8 @@ def missing(variable: str) -> str:
 def configure_logs(*, level: str | None = None) -> None:
     """Log to stderr: warnings only, unless LABELBUS_LOG_LEVEL says more."""
     settings = load(RuntimeSettings)
-    given = {} if "LABELBUS_LOG_LEVEL" in os.environ else {"log_level": level or "WARNING"}
-    shape = {} if "LABELBUS_LOG_FORMAT" in os.environ else {"log_format": "console"}
+    given = {} if os.environ.get("LABELBUS_LOG_LEVEL") else {"log_level": level or "WARNING"}
+    shape = {} if os.environ.get("LABELBUS_LOG_FORMAT") else {"log_format": "console"}
     configure_logging(settings.model_copy(update={**given, **shape}), cast(TextIO, _Stderr()))
 
 

@@ -11,7 +11,9 @@ from labelbus_labeling.cache import BlobCache
 class LabelingSettings(BaseSettings):
     """The blob cache. `cache` is a folder that processes of one machine may share; empty keeps none."""
 
-    model_config = SettingsConfigDict(env_prefix="LABELBUS_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LABELBUS_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     cache: Path | None = Field(default=None, description="Folder for the bytes of samples.")
     cache_bytes: int = Field(default=20 * 1024**3, gt=0, description="How much the folder may hold.")

@@ -14,7 +14,7 @@ from labelbus_ledger.errors import LedgerNotFound
 class LedgerSettings(BaseSettings):
     """The database, and the keys that seal secrets. Each field is read from `LABELBUS_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="LABELBUS_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="LABELBUS_", extra="ignore", env_ignore_empty=True)
 
     database_url: SecretStr | None = Field(
         default=None, description="postgresql://user:password@host/name, or sqlite:///path. Empty: a file."

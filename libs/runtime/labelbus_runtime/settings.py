@@ -28,7 +28,7 @@ class RuntimeSettings(BaseSettings):
         default_factory=socket.gethostname,
         pattern=r"^[A-Za-z0-9._-]{1,200}$",
         description="Name of this process among the same service's: kept over restarts, never used twice at "
-        "a time. Without it the name of the host.",
+        "a time. On Kafka it makes membership static. Empty: the host's name.",
     )
     log_level: LogLevel = Field(default="INFO", description="Commands log warnings only unless it is set.")
     log_format: Literal["json", "console"] = Field(
