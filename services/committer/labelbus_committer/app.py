@@ -1,4 +1,4 @@
-"""The committer as a process on Kafka: `uvicorn labelbus_committer.app:app`."""
+"""The committer as a process on Kafka: `faststream run labelbus_committer.app:app`."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias

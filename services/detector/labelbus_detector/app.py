@@ -1,4 +1,4 @@
-"""The detector as a process on Kafka: `uvicorn labelbus_detector.app:app`."""
+"""The detector as a process on Kafka: `faststream run labelbus_detector.app:app`."""
 
 from labelbus_labeling.app import kafka_app
 

@@ -1,7 +1,7 @@
-"""The dispatcher as a process on Kafka: `uvicorn labelbus_dispatcher.app:app`. It serves the HTTP API too."""
+"""The dispatcher as a process on Kafka, HTTP API included: `faststream run labelbus_dispatcher.app:app`."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from labelbus_labeling.registry import installed
 from labelbus_ledger.access import StudioAccess
@@ -44,24 +44,14 @@ def kafka_app() -> AsgiApp:
     async def start() -> None:
         await dispatcher.start(carrier)
 
-    service = app_for(
+    return app_for(
         carrier,
         dispatcher.workers(),
         title="Labelbus dispatcher",
         before=[ledger.prepare, heartbeat.start, start],
         after=[dispatcher.stop, heartbeat.stop, clients.aclose, ledger.close],
+        mounts={"/v1/": create_api(ledger, carrier.publish, token=settings.api_token)},
     )
-    return beside(service, create_api(ledger, carrier.publish, token=settings.api_token))
-
-
-def beside(service: AsgiApp, api: AsgiApp) -> AsgiApp:
-    """Return an app that answers `/v1` by the API and everything else, its lifespan too, by the service."""
-
-    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        is_api = scope["type"] == "http" and scope["path"].startswith("/v1/")
-        await (api if is_api else service)(scope, receive, send)
-
-    return app
 
 
 app = kafka_app()

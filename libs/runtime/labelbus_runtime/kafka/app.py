@@ -1,10 +1,11 @@
 """ASGI applications: a service that `faststream run` starts, and the AsyncAPI document of every topic."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import reduce
 from operator import or_
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 
 from faststream import AckPolicy
 from faststream.asgi import AsgiFastStream, AsgiResponse, get
@@ -19,6 +20,28 @@ from labelbus_runtime.worker import Worker
 
 log = logging.getLogger(__name__)
 Hook = Callable[[], Awaitable[None]]
+AsgiApp: TypeAlias = Callable[..., Awaitable[None]]
+_NO_MOUNTS: Final[Mapping[str, AsgiApp]] = MappingProxyType({})
+
+
+class ServiceApp(AsgiFastStream):
+    """FastStream's app with whole ASGI apps under path prefixes, and logs of one kind however it is run."""
+
+    mounts: Mapping[str, AsgiApp] = _NO_MOUNTS
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a mounted prefix by its app, everything else, the lifespan too, by FastStream."""
+        if scope["type"] == "http":
+            for prefix, mounted in self.mounts.items():
+                if scope["path"].startswith(prefix):
+                    await mounted(scope, receive, send)
+                    return
+        await super().__call__(scope, receive, send)
+
+    async def run(self, log_level: int = logging.INFO, run_extra_options: Any = None) -> None:
+        """Serve, as `faststream run` asks. uvicorn logs through the process's own handler."""
+        own = {"log_config": None, "access_log": "false"}
+        await super().run(log_level or logging.INFO, {**own, **(run_extra_options or {})})
 
 
 def app_for(
@@ -29,11 +52,13 @@ def app_for(
     version: str = "1.0.0",
     before: Sequence[Hook] = (),
     after: Sequence[Hook] = (),
+    mounts: Mapping[str, AsgiApp] = _NO_MOUNTS,
     drain_s: float = 15.0,
-) -> AsgiFastStream:
+) -> ServiceApp:
     """Return the app of a service: it delivers, and answers /live, /ready, /metrics and /docs.
 
-    `before` runs before anything is delivered (open the ledger), `after` once nothing is any more.
+    `before` runs before anything is delivered (open the ledger), `after` once nothing is any more. `mounts`
+    has further ASGI apps by the prefix of their paths, such as "/v1/".
     """
     for worker in workers:
         carrier.mount(worker)
@@ -53,7 +78,7 @@ def app_for(
         for hook in after:
             await hook()
 
-    return AsgiFastStream(
+    app = ServiceApp(
         carrier.broker,
         logger=log,
         on_startup=[prepare],
@@ -68,6 +93,8 @@ def app_for(
             ("/metrics", make_asgi_app(carrier.registry)),
         ],
     )
+    app.mounts = mounts
+    return app
 
 
 @get
