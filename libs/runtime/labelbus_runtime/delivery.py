@@ -29,6 +29,8 @@ TRACEPARENT: Final[ContextVar[str | None]] = ContextVar("traceparent", default=N
 """The W3C trace context of the record being handled; what is published meanwhile carries it on."""
 _IN_PLACE_S: Final = 1.0
 _MOST_WAIT_S: Final = 5.0
+_LATE_S: Final = 2.0
+"""So much later than its timeout a handler may still be ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,10 @@ class Delivery:
         self._failing: set[str] = set()
         self._held: set[asyncio.Future[None]] = set()
         self._deadlines = Deadlines(worker.timeout_s)
-        self._in_flight = 0
+        self._in_flight: dict[int, float] = {}  # by record, when it was taken; the oldest first
         labels = (worker.service, worker.topic.name)
         self._metrics = _WorkerMetrics(labels)
-        metrics.IN_FLIGHT.labels(*labels).set_function(lambda: self._in_flight)
+        metrics.IN_FLIGHT.labels(*labels).set_function(lambda: len(self._in_flight))
 
     async def deliver(self, record: Record, message: Message | None = None) -> Ending | Held:
         """Handle one record to its end, or to where only a proof of the deployment helps.
@@ -80,11 +82,24 @@ class Delivery:
                 return await self._bury(record, None, error, attempts=0, started=started)
         if message is None:
             return self._ended("skipped", record, None, started)
-        self._in_flight += 1
+        self._in_flight[id(record)] = started
         try:
             return await self._handle(record, message, started)
         finally:
-            self._in_flight -= 1
+            del self._in_flight[id(record)]
+
+    def complaint(self) -> str | None:
+        """Say why this worker does not do its work; None while it does."""
+        if self.stopped is not None:
+            return self.stopped
+        oldest = next(iter(self._in_flight.values()), None)
+        age_s = 0.0 if oldest is None else time.perf_counter() - oldest
+        if age_s <= self.worker.timeout_s + _LATE_S:
+            return None
+        return (
+            f"{self.worker.name} has worked on a message for {age_s:.0f} s, longer than the "
+            f"{self.worker.timeout_s:g} s it may take. Its log says what it waits for."
+        )
 
     async def settle(self, held: Held) -> Ending:
         """Dead-letter a held message once another one has succeeded since.

@@ -87,7 +87,7 @@ class EmbeddedCarrier:
 
     def ready(self) -> Readiness:
         """Tell whether every worker takes messages."""
-        complaints = list(self.stopped_workers.values())
+        complaints = [said for queue in self._all() if (said := queue.delivery.complaint()) is not None]
         complaints += [f"{q.delivery.worker.name} is not started" for q in self._all() if not q.is_open]
         return Readiness(tuple(complaints))
 

@@ -7,6 +7,7 @@ Rules that this rests on: AckPolicy.MANUAL, nobody acknowledges or commits but `
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ from labelbus_runtime.settings import KafkaSettings
 log = logging.getLogger(__name__)
 _COMMIT_TIMEOUT_S: Final = 10.0
 _STUCK_S: Final = 60.0
+_STORM_WITHIN_S: Final = 60.0
+_STORM: Final = 8
+"""Partitions taken away so often within `_STORM_WITHIN_S` are fought for."""
 Committed = dict[TopicPartition, OffsetAndMetadata]
 ReadCommitted = Callable[[str, list[TopicPartition]], Awaitable[Committed]]
 
@@ -46,6 +50,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._moved = asyncio.Event()
         self._settled = asyncio.Event()
         self._commits_fail_since: float | None = None
+        self._revoked_at: deque[float] = deque(maxlen=_STORM)
         self._committing = asyncio.Lock()
         self._loop_task: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
@@ -184,6 +189,7 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Give what runs a moment, commit, and park the partitions."""
         self._settled.clear()
+        self._count_revocation(bool(revoked))
         running = [task for task, key in self._tasks.items() if key in revoked and task not in self._held]
         if running and not self.closing:
             await asyncio.wait(running, timeout=self._settings.revoke_drain_s)
@@ -207,6 +213,13 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         self._assigned.set(len(assigned))
         self._settled.set()
 
+    def _count_revocation(self, had_partitions: bool) -> None:
+        if not had_partitions or self.closing:
+            return
+        self._revoked_at.append(time.monotonic())
+        if (storm := self._storm()) is not None:
+            log.error("%s", storm)
+
     # -- health ------------------------------------------------------------------------------------
 
     def complaints(self) -> list[str]:
@@ -214,13 +227,23 @@ class Intake(ConsumerRebalanceListener):  # type: ignore[misc]
         name = self.delivery.worker.name
         if self.delivery.stopped is not None:
             return [self.delivery.stopped]
-        said = []
+        said = [one for one in (self.delivery.complaint(), self._storm()) if one is not None]
         if not self._settled.is_set():
             said.append(f"{name} waits for its partitions")
         since = self._commits_fail_since
         if since is not None and time.monotonic() - since > _STUCK_S:
             said.append(f"{name} has not been able to commit for {time.monotonic() - since:.0f} s")
         return said
+
+    def _storm(self) -> str | None:
+        """Say that somebody else takes the partitions all the time: Kafka ends the one with the same name."""
+        times = self._revoked_at
+        if len(times) < _STORM or time.monotonic() - times[0] > _STORM_WITHIN_S:
+            return None
+        return (
+            f"{self.delivery.worker.name} lost its partitions {_STORM} times within a minute. Another "
+            f"process probably has its name {self._settings.instance!r}: give each its own LABELBUS_INSTANCE."
+        )
 
 
 class OrderedMiddleware:
