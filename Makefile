@@ -8,7 +8,7 @@ CODE := contracts libs services cli simulator tests benchmarks tools
 UV_VERSION := 0.13.9
 KAFKA_PORT ?= 19092
 
-.PHONY: help setup demo test check lint types imports schemas format lock kafka-up kafka-down bench clean
+.PHONY: help setup demo test check lint types imports schemas format docs lock kafka-up kafka-down bench clean
 
 help:  ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -48,6 +48,9 @@ format: setup  ## Format the code and write the JSON Schemas
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/python -m labelbus_contracts.schema write
+
+docs: setup  ## Write the generated parts of docs/reference
+	$(BIN)/python tools/docs/reference.py write
 
 lock: setup  ## Pin every dependency anew
 	$(BIN)/uv lock --upgrade
