@@ -3,7 +3,7 @@
 import json
 from typing import Final
 
-from labelbus_labeling.labeler import Registration
+from labelbus_labeling.labeler import FormSecret, Registration
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -25,9 +25,22 @@ def form(registration: Registration) -> str:
             "and labels that a person changed meanwhile are left alone.",
             "operatesOn": sorted(registration.operates_on),
         },
-        "parameters": [_item(option, info, named) for option, (_, info) in fields.items()],
+        "parameters": [
+            *map(_secret, registration.secrets),
+            *(_item(option, info, named) for option, (_, info) in fields.items()),
+        ],
     }
     return json.dumps(document, indent=4, ensure_ascii=False) + "\n"
+
+
+def _secret(secret: FormSecret) -> dict[str, object]:
+    return {
+        "name": secret.title,
+        "value": "",
+        "type": "secret",
+        "help": secret.help,
+        "param": secret.variable,
+    }
 
 
 def _item(option: str, info: FieldInfo, named: dict[str, str]) -> dict[str, object]:

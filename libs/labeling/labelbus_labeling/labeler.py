@@ -82,12 +82,21 @@ class Labeler(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class FormSecret:
+    """A secret that Edge Impulse's form asks for, and hands to the block as an environment variable."""
+
+    variable: str
+    title: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
 class Registration:
     """What an entry point of the group `labelbus.labelers` returns when called.
 
     `make` builds the labeler from the environment (a mapping like `os.environ`) and is where heavy
     imports happen. `capacity` is how many samples one process works on at once; `max_batch` and
-    `max_wait_s` shape the batches that `label` gets.
+    `max_wait_s` shape the batches that `label` gets. `secrets` come first in the form of its block.
     """
 
     name: str
@@ -99,3 +108,4 @@ class Registration:
     max_batch: int = 8
     max_wait_s: float = 0.003
     timeout_s: float = 120.0
+    secrets: tuple[FormSecret, ...] = ()
