@@ -19,6 +19,7 @@ from labelbus_dispatcher.service import Dispatcher
 from labelbus_dispatcher.settings import DispatcherSettings
 from labelbus_labeling.cache import BlobCache
 from labelbus_labeling.labeler import Registration
+from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.service import LabelerService
 from labelbus_ledger import dispatcher as dispatcher_rows
 from labelbus_ledger.access import StudioAccess
@@ -80,6 +81,7 @@ class Embedded:
         self._committer = Committer(ledger, access=access, job_states=self._states, settings=committer)
         folder = environ.get("LABELBUS_CACHE")
         cache = BlobCache(folder=Path(folder) if folder else None)
+        rates = RateSettings.of(environ)
         self._labelers = [
             LabelerService(
                 known[name],
@@ -90,6 +92,7 @@ class Embedded:
                 carrier_id=self.carrier_id,
                 instance="embedded",
                 cache=cache,
+                rates=rates,
             )
             for name in dict.fromkeys(opened)
         ]

@@ -16,6 +16,7 @@ from labelbus_studio.client import StudioClients
 from labelbus_studio.settings import StudioSettings
 
 from labelbus_labeling.labeler import Registration
+from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.service import LabelerService
 from labelbus_labeling.settings import LabelingSettings
 
@@ -43,6 +44,7 @@ def kafka_app(registration: Registration, environ: Mapping[str, str] = os.enviro
         carrier_id=kafka_carrier_id(kafka.bootstrap_servers, kafka.topic_prefix),
         instance=runtime.instance,
         cache=load(LabelingSettings).blob_cache(),
+        rates=RateSettings.of(environ),
     )
 
     async def start() -> None:

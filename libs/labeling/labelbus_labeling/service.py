@@ -24,6 +24,8 @@ from labelbus_runtime.worker import Carrier, Worker
 from labelbus_labeling.cache import BlobCache
 from labelbus_labeling.errors import WrongParameters
 from labelbus_labeling.labeler import Labeled, Labeler, LabelerParameters, LabelTask, Registration
+from labelbus_labeling.paid.metered import Register
+from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.reading import SampleReader
 from labelbus_labeling.registry import check_fits, validate_parameters
 
@@ -45,11 +47,13 @@ class LabelerService:
         carrier_id: str,
         instance: str,
         cache: BlobCache,
+        rates: RateSettings | None = None,
     ) -> None:
         self._registration = registration
         self._labeler = labeler
         self._job_states = job_states
         self._reader = SampleReader(access, cache)
+        self._paid = Register(ledger, rates)
         self._parameters = lru_cache(maxsize=256)(self._parse)
         self._heartbeat = Heartbeat(ledger, carrier_id, registration.name, instance, registration.capacity)
         self._batcher = Batcher(
@@ -81,6 +85,7 @@ class LabelerService:
     async def stop(self) -> None:
         """Answer what waits, free the labeler, and withdraw the report."""
         await self._batcher.close()
+        await self._paid.close()
         await self._labeler.close()
         await self._heartbeat.stop()
 
@@ -118,6 +123,7 @@ class LabelerService:
             parameters=parameters,
             source=f"{command.labeler}#{command.step}",
             media=self._reader.media(command, base),
+            paid=self._paid.of(command.job_id),
         )
 
     def _parse(self, parameters: str) -> LabelerParameters:

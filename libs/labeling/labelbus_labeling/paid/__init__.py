@@ -2,7 +2,7 @@
 
 from labelbus_labeling.paid.answer import Answer, Estimate, PaidCalls, Unmetered
 from labelbus_labeling.paid.digest import digest_of
-from labelbus_labeling.paid.headers import RateHeaders
+from labelbus_labeling.paid.headers import RateHeaders, duration_s, retry_after_s
 from labelbus_labeling.paid.image_tokens import image_tokens
 from labelbus_labeling.paid.prices import Price, Prices
 
@@ -15,5 +15,7 @@ __all__ = [
     "RateHeaders",
     "Unmetered",
     "digest_of",
+    "duration_s",
     "image_tokens",
+    "retry_after_s",
 ]
