@@ -56,6 +56,17 @@ def committer(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
 
 
 def _start(package: str, host: str, port: int) -> None:
+    """Serve until told to stop. Raises `BadInput` where Kafka, the ledger or the model cannot be had."""
+    from importlib import import_module
+
     import uvicorn
 
-    uvicorn.run(f"{package}.app:app", host=host, port=port, log_config=None, access_log=False)
+    from labelbus_cli.errors import BadInput
+
+    app = import_module(f"{package}.app").app
+    try:
+        uvicorn.run(app, host=host, port=port, log_config=None, access_log=False)
+    except SystemExit:
+        if app.failure is None:
+            raise
+        raise BadInput(str(app.failure)) from app.failure

@@ -102,3 +102,18 @@ def test_the_ledger_is_upgraded(home: Path) -> None:
 def test_the_form_is_json(home: Path) -> None:
     """`block LABELER --parameters-json` needs no key."""
     assert json.loads(labelbus("block", "owl-vit", "--parameters-json").output)["type"] == "ai-action"
+
+
+def test_a_service_without_its_broker_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`start` tries for a while, then ends with exit code 2, the address and the setting, and no traceback."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("LABELBUS_KAFKA_CONNECT_TIMEOUT_S", "0.1")
+    command = [sys.executable, "-c", "from labelbus_cli.main import run; run()", "start", "committer"]
+    said = subprocess.run([*command, "--port", "0"], capture_output=True, text=True, timeout=60, check=False)
+    assert said.returncode == 2
+    assert said.stderr.splitlines()[-1] == (
+        "Kafka at 127.0.0.1:1 does not answer (no connection). "
+        "Check KAFKA_BOOTSTRAP_SERVERS and that the broker runs."
+    )
+    assert "Traceback" not in said.stderr
+    assert "trying for 0.1 s" in said.stderr

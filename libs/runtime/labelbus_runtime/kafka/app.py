@@ -1,7 +1,8 @@
 """ASGI applications: a service that `faststream run` starts, and the AsyncAPI document of every topic."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from operator import or_
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from faststream.specification import AsyncAPI
 from labelbus_contracts.topics import COMMITS, DEAD_LETTERS, EVENTS, JOBS, WRITES, Topic, label_topic
 from prometheus_client import make_asgi_app
 
+from labelbus_runtime.errors import LabelbusError
 from labelbus_runtime.kafka.carrier import KafkaCarrier
 from labelbus_runtime.worker import Worker
 
@@ -28,6 +30,8 @@ class ServiceApp(AsgiFastStream):
     """FastStream's app with whole ASGI apps under path prefixes, and logs of one kind however it is run."""
 
     mounts: Mapping[str, AsgiApp] = _NO_MOUNTS
+    failure: LabelbusError | None = None
+    """Why the start failed, where it is a fault of the surroundings and not of the code."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a mounted prefix by its app, everything else, the lifespan too, by FastStream."""
@@ -37,6 +41,16 @@ class ServiceApp(AsgiFastStream):
                     await mounted(scope, receive, send)
                     return
         await super().__call__(scope, receive, send)
+
+    async def lifespan(self, scope: Any, receive: Any, send: Any) -> None:
+        """Start and stop. A failure that is understood is told in its sentence, not in a traceback."""
+
+        async def tell(message: Any) -> None:
+            if message["type"] == "lifespan.startup.failed" and self.failure is not None:
+                message = {**message, "message": str(self.failure)}
+            await send(message)
+
+        await super().lifespan(scope, receive, tell)
 
     async def run(self, log_level: int = logging.INFO, run_extra_options: Any = None) -> None:
         """Serve, as `faststream run` asks. uvicorn logs through the process's own handler."""
@@ -64,12 +78,22 @@ def app_for(
         carrier.mount(worker)
 
     async def prepare() -> None:
-        for hook in before:
-            await hook()
-        await carrier.prepare()
+        with remembered():
+            for hook in before:
+                await hook()
+            await carrier.prepare()
 
     async def begin() -> None:
-        await carrier.begin()
+        with remembered():
+            await carrier.begin()
+
+    @contextmanager
+    def remembered() -> Iterator[None]:
+        try:
+            yield
+        except LabelbusError as error:
+            app.failure = error
+            raise
 
     async def drain() -> None:
         await carrier.drain(drain_s=drain_s)

@@ -51,8 +51,10 @@ def meaning_of(error: Exception, settings: KafkaSettings) -> LabelbusError:
         return InvalidMessage(f"Kafka takes no record of this size: {error}. Raise max.message.bytes.")
     if isinstance(error, UnknownTopicOrPartitionError):
         return Unavailable(f"A topic is missing ({error}). Create it, or set LABELBUS_KAFKA_CREATE_TOPICS=1.")
+    is_away = isinstance(error, KafkaConnectionError)  # its text repeats the address as Python shows it
+    why = "no connection" if is_away else str(error) or type(error).__name__
     return Unavailable(
-        f"Kafka at {settings.bootstrap_servers} does not answer ({type(error).__name__}: {error}). "
+        f"Kafka at {settings.bootstrap_servers} does not answer ({why}). "
         "Check KAFKA_BOOTSTRAP_SERVERS and that the broker runs."
     )
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -85,19 +85,40 @@ def _is_led(topic: dict[str, Any]) -> bool:
 
 async def _connect(settings: KafkaSettings) -> AIOKafkaAdminClient:
     deadline = asyncio.get_running_loop().time() + settings.connect_timeout_s
+    said = False
     while True:
         admin = AIOKafkaAdminClient(**client_options(settings))
         try:
-            await admin.start()
+            with _quiet():
+                await admin.start()
         except Exception as error:
             await admin.close()
             if not is_fault(error):
                 raise
             if not cannot_connect(error) or asyncio.get_running_loop().time() > deadline:
                 raise _unreachable(error, settings) from error
+            if not said:
+                place, patience_s = settings.bootstrap_servers, settings.connect_timeout_s
+                log.warning("Kafka at %s does not answer yet; trying for %g s", place, patience_s)
+                said = True
             await asyncio.sleep(0.5)
         else:
             return admin
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep aiokafka from logging every connection that fails: we say it once."""
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Unable connect to")
+
+    logger = logging.getLogger("aiokafka")
+    logger.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_wanted)
 
 
 def _unreachable(error: Exception, settings: KafkaSettings) -> Unavailable:
