@@ -21,7 +21,6 @@ from rich.console import Console
 from labelbus_cli.errors import BadInput, CommandError
 from labelbus_cli.plan import Wish, new_job_id, unfinished
 from labelbus_cli.progress import Display, LiveDisplay, PlainDisplay
-from labelbus_cli.publishing import write_report
 from labelbus_cli.runner import Outcome, Work, carry_out, release_of, steps_of
 from labelbus_cli.session import ENV_SECRET, Session, configure_logs, opened
 from labelbus_cli.summary import closing, print_failures, print_labels
@@ -148,6 +147,8 @@ async def show(session: Session, outcome: Outcome, report: Path | None, *, most:
     print_failures(console, failures)
     typer.echo(closing(outcome.job, outcome.progress, interrupted=outcome.interrupted))
     if outcome.progress.done:
+        from labelbus_cli.publishing import write_report  # jinja2 and Pillow: a block needs neither
+
         path = await write_report(session, outcome.job, report)
         typer.echo(f"Report: {path.absolute().as_uri()}")
 
@@ -172,7 +173,7 @@ async def _carried_out(session: Session, wish: Wish, *, yes: bool, new: bool, re
 
 async def work_for(session: Session, wish: Wish, display: Display, *, new: bool) -> Work:
     """Return what to carry out: the unfinished job of the same wish, unless `new`, or a fresh one."""
-    steps = tuple(step.labeler for step in wish.action.steps)
+    steps = tuple(place.work.labeler for place in wish.action.places)
     labelers = () if wish.source_job_id else steps
     if not new:
         async with session.ledger.read() as connection:

@@ -193,5 +193,5 @@ async def _look(session: Session, job_id: JobId) -> tuple[JobRow | None, Progres
 
 
 def steps_of(job: JobRow) -> Sequence[str]:
-    """Return the labelers of a job, in order."""
-    return [step.labeler for step in job.submit.action.steps]
+    """Return the labelers of a job, in order, those of branches one by one."""
+    return [place.work.labeler for place in job.submit.action.places]

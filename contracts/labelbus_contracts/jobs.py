@@ -1,6 +1,8 @@
 """Actions and selections: what a job does, and to which samples."""
 
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, JsonValue, StringConstraints
 
@@ -11,6 +13,8 @@ JobMode = Literal["preview", "apply"]
 OnConflict = Literal["hold", "overwrite"]
 LabelerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 MAX_IDS_PER_MESSAGE = 10_000
+MERGE: Final = "merge"
+"""The labeler of a step with branches: the dispatcher merges their drafts itself."""
 
 
 class Condition(Frozen):
@@ -21,12 +25,33 @@ class Condition(Frozen):
     max_score: Score | None = None
 
 
-class StepSpec(Frozen):
+class Branch(Frozen):
     """One labeler with its parameters."""
 
     labeler: LabelerName
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class StepSpec(Branch):
+    """One labeler, or `merge` with branches: each gets the same draft, and their drafts become one."""
+
     when: Condition | None = None
+    branches: tuple[Branch, ...] = Field(default=(), exclude_if=lambda branches: not branches)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One thing that a sample is sent to a labeler for: a step, or a branch of one.
+
+    `step` is the number of the step in its action; `begins` and `ends` are the places of its first branch
+    and behind its last.
+    """
+
+    step: int
+    begins: int
+    ends: int
+    spec: StepSpec
+    work: Branch
 
 
 class MetadataMatch(Frozen):
@@ -48,12 +73,34 @@ class DataFilter(Frozen):
 
 
 class ActionSpec(Frozen):
-    """A named recipe: ordered steps, which data, and metadata to set on it afterwards."""
+    """A named recipe: ordered steps, which data, and metadata to set on it afterwards.
+
+    `revision` is given where the action is kept in the ledger under its name.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
+    revision: int | None = Field(default=None, exclude_if=lambda revision: revision is None)
     steps: Annotated[tuple[StepSpec, ...], Field(min_length=1)]
     data: DataFilter = DataFilter()
     metadata_after: dict[str, str] = Field(default_factory=dict)
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Return what labelers are sent, in order: every step, or its branches.
+
+        `LabelSample.step` counts these.
+        """
+        places: list[Place] = []
+        for number, spec in enumerate(self.steps):
+            works: tuple[Branch, ...] = spec.branches or (spec,)
+            begins = len(places)
+            places += (Place(number, begins, begins + len(works), spec, work) for work in works)
+        return tuple(places)
+
+    @property
+    def shown_name(self) -> str:
+        """Return the name, with its revision where it has one: `shapes@3`."""
+        return self.name if self.revision is None else f"{self.name}@{self.revision}"
 
 
 class Selection(Frozen):

@@ -14,19 +14,32 @@ SampleKind = Literal["image", "audio", "video", "table", "other"]
 LabelingMethod = Literal["single_label", "object_detection", "label_map", "unknown"]
 
 
+class Vote(Frozen):
+    """What one branch of a merged step said. `source` names the branch (`owl-vit#1`)."""
+
+    source: str
+    label: str
+    score: Score | None = None
+
+
+Votes = Annotated[tuple[Vote, ...], Field(exclude_if=lambda votes: not votes)]
+
+
 class ClassLabel(Frozen):
     """One label for the whole sample. An empty text means unlabeled in Studio."""
 
     label: str
     score: Score | None = None
     source: str | None = None
+    votes: Votes = ()
 
 
 class BoundingBox(Frozen):
     """A box in whole pixels: origin top left, `x`, `y` its upper left corner.
 
     A box that Studio holds may lie outside the image; labelers clip theirs. `source` names the step that
-    made the box (`owl-vit#0`) and is absent for boxes that were there before.
+    made the box (`owl-vit#0`) and is absent for boxes that were there before; `votes` are the branches'
+    that a merged box was made of.
     """
 
     label: str
@@ -36,6 +49,7 @@ class BoundingBox(Frozen):
     height: Annotated[int, Field(ge=0)]
     score: Score | None = None
     source: str | None = None
+    votes: Votes = ()
 
     @property
     def content(self) -> tuple[str, int, int, int, int]:
@@ -52,6 +66,7 @@ class TimeRange(Frozen):
     label_map: dict[str, str] | None = None
     score: Score | None = None
     source: str | None = None
+    votes: Votes = ()
 
     @property
     def content(self) -> tuple[int, int, str, tuple[tuple[str, str], ...]]:

@@ -2,9 +2,12 @@
 
 import difflib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from itertools import product
+from typing import get_args
 
 from labelbus_contracts.labels import LabelingMethod, SampleKind
 from pydantic import JsonValue, ValidationError
@@ -74,11 +77,39 @@ def check_fits(
     """Return why a labeler cannot work on such samples; None where it can. Without a kind any may come."""
     if _fits_any(registration.operates_on, labeling_method, kind):
         return None
-    wants = " or ".join(sorted(_SAID[one] for one in registration.operates_on))
     method = "" if labeling_method == "unknown" else f" in a project labeled by {labeling_method}"
+    wants = _works_on(registration)
     return (
         f"{registration.name} works on {wants}, not on {kind or 'samples'}{method}. Choose another labeler."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """The first of several labelers that cannot work on the same samples as those before it."""
+
+    place: int
+    reason: str
+
+
+def check_together(registrations: Sequence[Registration]) -> Clash | None:
+    """Return why no sample at all suits every one of these labelers; None where some does."""
+    worlds = {
+        (kind, method)
+        for kind, method in product(get_args(SampleKind), get_args(LabelingMethod))
+        if method != "unknown"
+    }
+    for place, one in enumerate(registrations):
+        left = {(kind, method) for kind, method in worlds if _fits_any(one.operates_on, method, kind)}
+        if not left:
+            before = ", ".join(dict.fromkeys(other.name for other in registrations[:place]))
+            return Clash(
+                place,
+                f"{one.name} works on {_works_on(one)}, and {before} on none of these. "
+                "Make two actions of them.",
+            )
+        worlds = left
+    return None
 
 
 @cache
@@ -92,6 +123,10 @@ def _fits(operates_on: OperatesOn, labeling_method: LabelingMethod, kind: Sample
     wanted_kind, methods = _FITS[operates_on]
     kind_fits = wanted_kind is None or kind is None or kind == wanted_kind
     return kind_fits and (methods is None or labeling_method in methods)
+
+
+def _works_on(registration: Registration) -> str:
+    return " or ".join(sorted(_SAID[one] for one in registration.operates_on))
 
 
 def _fault(registration: Registration, kind: str, where: tuple[int | str, ...], said: str) -> str:

@@ -67,7 +67,10 @@ class JobHead:
 
 @dataclass(frozen=True, slots=True)
 class SampleRow:
-    """One sample of one job. `base` and `draft` are JSON as pydantic writes it."""
+    """One sample of one job. `base`, `draft` and `gathered` are JSON as pydantic writes it.
+
+    `gathered` lists the drafts of the branches so far, while `draft` is what all of them get.
+    """
 
     job_id: JobId
     sample_id: SampleId
@@ -82,6 +85,7 @@ class SampleRow:
     first_sent_at: float | None = None
     base: str | None = None
     draft: str | None = None
+    gathered: str | None = None
     code: str | None = None
     reason: str | None = None
     ended_at: float | None = None
@@ -182,7 +186,8 @@ async def fill_tombstone(conn: AsyncConnection, submit: SubmitJob) -> None:
     """Tell what the job would have been that was cancelled before it came."""
     values = {
         "project_id": submit.project_id, "submit": submit.model_dump_json(), "mode": submit.mode,
-        "fingerprint": fingerprint(submit), "action_name": submit.action.name, "weight": submit.weight,
+        "fingerprint": fingerprint(submit), "action_name": submit.action.shown_name,
+        "weight": submit.weight,
     }  # fmt: skip
     await conn.execute(
         sa.update(jobs).where(jobs.c.job_id == submit.job_id, jobs.c.submit == "").values(values)
@@ -444,7 +449,7 @@ def _job_values(submit: SubmitJob, *, carrier: str, state: JobState, now: float)
     return {
         "job_id": submit.job_id, "project_id": submit.project_id, "carrier": carrier,
         "submit": submit.model_dump_json(), "fingerprint": fingerprint(submit),
-        "action_name": submit.action.name, "mode": submit.mode, "weight": submit.weight, "state": state,
+        "action_name": submit.action.shown_name, "mode": submit.mode, "weight": submit.weight, "state": state,
         "desired_state": "run", "reason": "", "run": 1, "selected": False, "total": 0, "failures": 0,
         "created_at": now, "changed_at": now,
     }  # fmt: skip

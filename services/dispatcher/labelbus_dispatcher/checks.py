@@ -1,16 +1,24 @@
 """What is wrong with a job, told before anything is done for it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from labelbus_contracts.labels import LabelingMethod
+from labelbus_contracts.jobs import ActionSpec, Branch
+from labelbus_contracts.labels import LabelingMethod, SampleKind
 from labelbus_contracts.v1.commands import SubmitJob
 from labelbus_labeling.errors import UnknownLabeler, WrongParameters
 from labelbus_labeling.labeler import Registration
-from labelbus_labeling.registry import check_fits, find, validate_parameters
+from labelbus_labeling.registry import check_fits, check_together, find, validate_parameters
+
+from labelbus_dispatcher.merge import MERGE_REGISTRATION, merge_fault
 
 
-def complaint(submit: SubmitJob, labelers: Mapping[str, Registration]) -> str | None:
-    """Return why a job cannot start as it is written, in one sentence and a remedy; None if it can."""
+def complaint(
+    submit: SubmitJob, labelers: Mapping[str, Registration], running: Collection[str] = ()
+) -> str | None:
+    """Return why a job cannot start as it is written, in one sentence and a remedy; None if it can.
+
+    A labeler that is not installed here but is `running` is let in: it checks its parameters itself.
+    """
     selection = submit.selection
     if selection.ids == () and not selection.more_follow:
         return "The job has no samples: its list of ids is empty. Give it some."
@@ -22,20 +30,56 @@ def complaint(submit: SubmitJob, labelers: Mapping[str, Registration]) -> str | 
         if selection.ids is not None or selection.more_follow or selection.sample is not None:
             return "Applying a preview takes its whole selection. Leave the ids out."
         return None
-    for place, step in enumerate(submit.action.steps):
-        try:
-            validate_parameters(find(step.labeler, labelers), step.parameters)
-        except (UnknownLabeler, WrongParameters) as error:
-            return f"Step {place}: {error}"
-    return None
+    return _action_complaint(submit.action, labelers, running)
 
 
-def misfit(submit: SubmitJob, method: LabelingMethod, labelers: Mapping[str, Registration]) -> str | None:
-    """Return why the job's labelers cannot work on a project with this labeling method; None if they can."""
+def misfit(
+    submit: SubmitJob,
+    method: LabelingMethod,
+    labelers: Mapping[str, Registration],
+    kind: SampleKind | None = None,
+) -> str | None:
+    """Return why the job's labelers cannot work on a project with this labeling method; None if they can.
+
+    With a `kind` its samples are all of it.
+    """
     if submit.source_job_id is not None:
         return None
-    for place, step in enumerate(submit.action.steps):
-        reason = check_fits(find(step.labeler, labelers), method)
+    for said, work in _works(submit.action):
+        reason = check_fits(labelers[work.labeler], method, kind) if work.labeler in labelers else None
         if reason is not None:
-            return f"Step {place}: {reason}"
+            return f"{said}: {reason}"
     return None
+
+
+def _action_complaint(
+    action: ActionSpec, labelers: Mapping[str, Registration], running: Collection[str]
+) -> str | None:
+    for number, step in enumerate(action.steps):
+        if (fault := merge_fault(step)) is not None:
+            return f"Step {number}: {fault}"
+        if step.branches and (wrong := _wrong(step, {step.labeler: MERGE_REGISTRATION})) is not None:
+            return f"Step {number}: {wrong}"
+    works = list(_works(action))
+    for said, work in works:
+        is_elsewhere = work.labeler not in labelers and work.labeler in running
+        if not is_elsewhere and (wrong := _wrong(work, labelers)) is not None:
+            return f"{said}: {wrong}"
+    known = [(said, labelers[work.labeler]) for said, work in works if work.labeler in labelers]
+    clash = check_together([registration for _, registration in known])
+    return None if clash is None else f"{known[clash.place][0]}: {clash.reason}"
+
+
+def _wrong(work: Branch, labelers: Mapping[str, Registration]) -> str | None:
+    try:
+        validate_parameters(find(work.labeler, labelers), work.parameters)
+    except (UnknownLabeler, WrongParameters) as error:
+        return str(error)
+    return None
+
+
+def _works(action: ActionSpec) -> Iterator[tuple[str, Branch]]:
+    """Yield what labelers are sent, with what people call it: a step, or a branch of one."""
+    for nr, place in enumerate(action.places):
+        said = f"Step {place.step}"
+        yield (f"{said}, branch {nr - place.begins}" if place.spec.branches else said), place.work

@@ -10,6 +10,7 @@ from labelbus_labeling.labeler import Registration
 from labelbus_ledger import dispatcher as ledger_rows
 from labelbus_ledger.dispatcher import JobHead
 from labelbus_ledger.engine import Ledger
+from labelbus_ledger.instances import capacities
 from labelbus_runtime.errors import InvalidMessage
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -93,7 +94,8 @@ class JobCommands:
         return () if head is None else announce.implied(head, await ledger_rows.counts(conn, job_id))
 
     async def _complaint(self, conn: AsyncConnection, submit: commands.SubmitJob) -> str | None:
-        if (reason := complaint(submit, self._labelers)) is not None:
+        running = await capacities(conn, self._carrier_id)
+        if (reason := complaint(submit, self._labelers, running)) is not None:
             return reason
         if submit.source_job_id is None:
             return None
@@ -170,7 +172,7 @@ class JobCommands:
                 return ()
             await ledger_rows.take_back(conn, head.job_id)
             await ledger_rows.reopen_failed(
-                conn, head.job_id, source=submit.source_job_id, steps=len(submit.action.steps)
+                conn, head.job_id, source=submit.source_job_id, steps=len(submit.action.places)
             )
         await ledger_rows.change_job(
             conn,

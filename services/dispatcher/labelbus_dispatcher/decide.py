@@ -14,7 +14,11 @@ from labelbus_contracts.v1 import commands, events
 from labelbus_contracts.v1.message import Message, message_id
 from labelbus_ledger.dispatcher import COMMITTER, JobHead, SampleRow
 from labelbus_ledger.tables import ENDED_STATES, SampleState
+from pydantic import TypeAdapter
 
+from labelbus_dispatcher.merge import merged
+
+_DRAFTS: Final = TypeAdapter(list[LabelSet])
 _MAX_REASON: Final = 2_000
 
 
@@ -41,8 +45,8 @@ class Job:
 
     @property
     def last_step(self) -> int:
-        """Return the step of rows that are to be written: the number of labelers."""
-        return len(self.submit.action.steps)
+        """Return the step of rows that are to be written: the number of places."""
+        return len(self.submit.action.places)
 
     @property
     def computes_again(self) -> bool:
@@ -106,10 +110,10 @@ def advance(row: SampleRow, job: Job, draft: LabelSet, *, step: int, now: float,
 
 
 def next_step(job: Job, draft: LabelSet, step: int) -> int:
-    """Return the first step from `step` on whose condition the draft meets."""
-    steps = job.submit.action.steps
-    while step < len(steps) and not holds(steps[step].when, draft):
-        step += 1
+    """Return the first place from `step` on, where a step begins, whose condition the draft meets."""
+    places = job.submit.action.places
+    while step < len(places) and not holds(places[step].spec.when, draft):
+        step = places[step].ends
     return step
 
 
@@ -141,12 +145,12 @@ def outgoing(
     if draft is None and row.draft:
         draft = LabelSet.model_validate_json(row.draft)
     if row.step < job.last_step:
-        step = submit.action.steps[row.step]
+        work = submit.action.places[row.step].work
         return commands.LabelSample(
             id=_id("label_sample", row, job), job_id=row.job_id, run=job.head.run,
             project_id=submit.project_id, sample_id=row.sample_id, attempt=row.attempt, secret=submit.secret,
-            studio_job_id=submit.studio_job_id, step=row.step, labeler=step.labeler,
-            parameters=step.parameters, base=base, draft=draft if base else None,
+            studio_job_id=submit.studio_job_id, step=row.step, labeler=work.labeler,
+            parameters=work.parameters, base=base, draft=draft if base else None,
         )  # fmt: skip
     if base is None or draft is None:
         raise ValueError(f"sample {row.sample_id} of job {row.job_id} is to be written without a draft")
@@ -165,12 +169,44 @@ def too_large(row: SampleRow, reason: str, now: float) -> SampleRow:
 
 
 def _labeled(row: SampleRow, job: Job, event: events.SampleLabeled, now: float, limits: Limits) -> Decision:
-    if row.state != "writing" and event.step == row.step < job.last_step:
-        base = None if row.base else event.base
-        row = replace(row, base=row.base or event.base.model_dump_json())
-        row = advance(row, job, event.draft, step=row.step + 1, now=now, limits=limits)
-        return Decision(row, (outgoing(row, job, base, event.draft),) if row.state == "writing" else ())
+    if row.state != "writing" and event.step == row.step < job.last_step and _is_of_base(row, event):
+        base = event.base if row.base is None or row.step == 0 else None
+        row = row if base is None else replace(row, base=base.model_dump_json())
+        place, draft = job.submit.action.places[row.step], event.draft
+        if place.spec.branches:
+            row, drafts = _gathered(row, event)
+            if row.step + 1 < place.ends:
+                return Decision(_next_branch(row))
+            draft = merged(_given(row, event), drafts, place)
+            row = replace(row, gathered=None)
+        row = advance(row, job, draft, step=place.ends, now=now, limits=limits)
+        return Decision(row, (outgoing(row, job, base, draft),) if row.state == "writing" else ())
     return Decision(row, (outgoing(row, job),) if row.state == "writing" else ())
+
+
+def _gathered(row: SampleRow, event: events.SampleLabeled) -> tuple[SampleRow, list[LabelSet]]:
+    """Keep a branch's draft beside the one that all branches get."""
+    drafts = [*_DRAFTS.validate_json(row.gathered or "[]"), event.draft]
+    return replace(row, gathered=_DRAFTS.dump_json(drafts).decode()), drafts
+
+
+def _next_branch(row: SampleRow) -> SampleRow:
+    return replace(
+        row, state="pending", step=row.step + 1, tries=0, due_at=0.0, labeler=None, deadline_at=None,
+        code=None, reason=None,
+    )  # fmt: skip
+
+
+def _given(row: SampleRow, event: events.SampleLabeled) -> LabelSet:
+    """Return the draft that all branches got."""
+    return LabelSet.model_validate_json(row.draft) if row.draft else event.base.labels
+
+
+def _is_of_base(row: SampleRow, event: events.SampleLabeled) -> bool:
+    """Tell whether a draft was made from the row's base; a late one may be of a base read before."""
+    if row.step == 0 or row.base is None or event.attempt == row.attempt:
+        return True
+    return event.base.model_dump_json() == row.base
 
 
 def _failed(row: SampleRow, event: events.SampleFailed, now: float, limits: Limits) -> Decision:
@@ -191,7 +227,7 @@ def _failed(row: SampleRow, event: events.SampleFailed, now: float, limits: Limi
 def _held(row: SampleRow, job: Job, event: events.SampleHeld, now: float, limits: Limits) -> SampleRow:
     if not (event.by_job and job.computes_again and row.attempt < limits.attempts_in_all):
         return _ended(row, "held", now, "held", event.reason)
-    return replace(_again(row, now), step=0, tries=0, base=None, draft=None)
+    return replace(_again(row, now), step=0, tries=0, base=None, draft=None, gathered=None)
 
 
 def _retried(
@@ -215,8 +251,8 @@ def _ended(
     row: SampleRow, state: SampleState, now: float, code: str | None = None, reason: str | None = None
 ) -> SampleRow:
     return replace(
-        row, state=state, labeler=None, deadline_at=None, due_at=0.0, base=None, draft=None, code=code,
-        reason=reason[:_MAX_REASON] if reason else None, ended_at=now,
+        row, state=state, labeler=None, deadline_at=None, due_at=0.0, base=None, draft=None, gathered=None,
+        code=code, reason=reason[:_MAX_REASON] if reason else None, ended_at=now,
     )  # fmt: skip
 
 

@@ -116,7 +116,7 @@ class Refill:
         self, conn: AsyncConnection, jobs: Sequence[Job], flights: Mapping[str, Mapping[JobId, int]]
     ) -> list[_Chunk]:
         writes = sum(flights.get(COMMITTER, {}).values())
-        labelers = sorted({step.labeler for job in jobs for step in job.submit.action.steps})
+        labelers = sorted({place.work.labeler for job in jobs for place in job.submit.action.places})
         chunks: list[_Chunk] = []
         for labeler in (COMMITTER, *labelers):
             if labeler != COMMITTER and writes >= self._settings.writes_window:
@@ -143,7 +143,7 @@ class Refill:
         chunks: list[_Chunk] = []
         open_chunks: dict[int, _Chunk] = {}
         for place, job in enumerate(jobs):
-            if labeler == COMMITTER or any(step.labeler == labeler for step in job.submit.action.steps):
+            if labeler == COMMITTER or _asks(job, labeler):
                 queue.append((served[place] / job.head.weight, place))
         heapq.heapify(queue)
         while free > 0 and queue:
@@ -244,7 +244,8 @@ async def _backlog(
     conn: AsyncConnection, job: Job, labeler: str, *, now: float, most: int
 ) -> AsyncGenerator[SampleRow, None]:
     """Yield due rows of a job for one recipient: later steps first, then by position."""
-    steps = [place for place, step in enumerate(job.submit.action.steps) if step.labeler == labeler]
+    places = job.submit.action.places
+    steps = [nr for nr, place in enumerate(places) if place.work.labeler == labeler]
     for step in [job.last_step] if labeler == COMMITTER else reversed(steps):
         after = -1
         while True:
@@ -256,6 +257,10 @@ async def _backlog(
             after = rows[-1].position
 
 
+def _asks(job: Job, labeler: str) -> bool:
+    return any(place.work.labeler == labeler for place in job.submit.action.places)
+
+
 def _sends(head: JobHead) -> bool:
     return head.runs and head.state in ("selecting", "running") and head.cursor is not None
 
@@ -265,4 +270,4 @@ def _is_fresh(row: SampleRow) -> bool:
 
 
 def _is_conditional(job: Job) -> bool:
-    return job.submit.action.steps[0].when is not None
+    return job.submit.action.places[0].spec.when is not None

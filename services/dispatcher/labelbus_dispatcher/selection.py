@@ -6,13 +6,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 
+from labelbus_contracts.labels import Base, SampleKind
 from labelbus_contracts.v1.commands import SubmitJob
 from labelbus_contracts.v1.message import Message
 from labelbus_labeling.labeler import Registration
 from labelbus_ledger import dispatcher as ledger_rows
 from labelbus_ledger.dispatcher import JobHead
 from labelbus_ledger.engine import Ledger
-from labelbus_runtime.errors import RetryLater
+from labelbus_runtime.errors import LabelbusError, RetryLater
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labelbus_dispatcher import announce
@@ -22,6 +23,7 @@ from labelbus_dispatcher.handler import Clock, pause
 from labelbus_dispatcher.studio import Reader
 
 Publish = Callable[[Sequence[Message]], Awaitable[None]]
+_LOOKED_AT = 3
 CHECKED = "{}"
 """The cursor of a job that may start: its key was let in, its labelers fit the project."""
 
@@ -65,11 +67,25 @@ class Selector:
     async def _check(self, head: JobHead, submit: SubmitJob) -> bool:
         method = await self._reader.labeling_method(submit)
         reason = misfit(submit, method, self._labelers)
+        if reason is None and submit.selection.ids:
+            reason = await self._wrong_kind(submit, submit.selection.ids)
         if reason is not None:
             await self._reject(head, reason)
             return False
         await self._change(head, cursor=CHECKED, started_at=self._clock())
         return True
+
+    async def _wrong_kind(self, submit: SubmitJob, ids: Sequence[int]) -> str | None:
+        """Return why none of the first samples suits the job's labelers; None where one does or none is read.
+
+        A single sample of another kind fails alone, later.
+        """
+        try:
+            bases = await self._reader.bases(submit, ids[:_LOOKED_AT], dense_only=False)
+        except LabelbusError:
+            return None
+        reasons = [misfit(submit, "unknown", self._labelers, kind) for kind in _kinds(bases.values())]
+        return reasons[0] if reasons and all(reasons) else None
 
     async def _bring(self, head: JobHead, submit: SubmitJob) -> None:
         selection = submit.selection
@@ -84,6 +100,10 @@ class Selector:
     async def _bring_pages(self, head: JobHead, submit: SubmitJob) -> None:
         below = json.loads(head.cursor or CHECKED).get("below")
         async for begins, ids in self._reader.pages(submit, below=below):
+            if below is None and (reason := await self._wrong_kind(submit, ids)) is not None:
+                await self._reject(head, reason)
+                return
+            below = begins
             if not await self._append(head, ids, cursor=json.dumps({"below": begins})):
                 return
         await self._change(head, selected=True)
@@ -101,7 +121,7 @@ class Selector:
     async def _copy(self, head: JobHead, submit: SubmitJob) -> None:
         assert submit.source_job_id is not None
         after = json.loads(head.cursor or CHECKED).get("after", -1)
-        steps = len(submit.action.steps)
+        steps = len(submit.action.places)
         while True:
             async with self._ledger.write() as conn:
                 now = await self._selecting(conn, head)
@@ -191,6 +211,10 @@ class Part:
     def ids(self) -> list[int]:
         """Return the part, highest ids first, as Studio pages."""
         return sorted((one for _, one in self._heap), reverse=True)
+
+
+def _kinds(bases: Iterable[Base]) -> list[SampleKind]:
+    return list(dict.fromkeys(base.sample.kind for base in bases))
 
 
 def _nothing_found(submit: SubmitJob) -> str:

@@ -20,7 +20,7 @@ from labelbus_dispatcher.service import Dispatcher, Standing
 from labelbus_dispatcher.settings import DispatcherSettings
 
 READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
-BASE = Base(sample=SampleFacts(filename="a.jpg"), labels=LabelSet(), read_at=READ_AT)
+BASE = Base(sample=SampleFacts(filename="a.jpg", kind="image"), labels=LabelSet(), read_at=READ_AT)
 Answer = Callable[[commands.LabelSample], events.LabelEvent | None]
 WriteAnswer = Callable[[commands.WriteSample], events.WriteEvent | None]
 

@@ -26,9 +26,10 @@ HEAD = JobHead(
 )  # fmt: skip
 
 
-def job(*labelers: str, **changes: object) -> Job:
+def job(*labelers: str, steps: object = None, **changes: object) -> Job:
     """Return a running job."""
-    return Job(HEAD, submit_job(action=action(*(labelers or ("one",))), **changes))
+    more = {} if steps is None else {"steps": steps}
+    return Job(HEAD, submit_job(action=action(*(labelers or ("one",)), **more), **changes))
 
 
 def label_command(row: SampleRow = ROW, of: Job | None = None) -> commands.LabelSample:
@@ -54,6 +55,7 @@ class Network:
     waiting: list[events.SampleEvent] = field(default_factory=list)
     delivered: list[events.SampleEvent] = field(default_factory=list)
     written: Counter[str] = field(default_factory=Counter)
+    branches_got: list[set[str]] = field(default_factory=list)
 
     def run(self) -> SampleRow:
         """Turn until the row has ended."""
@@ -105,12 +107,42 @@ class Network:
             self.written[str(message.draft.label)] += 1
             self.waiting.append(written(message))
         elif isinstance(message, commands.LabelSample):
+            if self.job.submit.action.places[message.step].spec.branches:
+                given = message.draft.label if message.draft else None
+                self.branches_got.append({given.label if given else ""})
             if message.step == self.permanent_at:
                 self.waiting.append(failed(message, permanent=True))
             elif (message.step, message.attempt) in self.failing:
                 self.waiting.append(failed(message))
             else:
                 self.waiting.append(labeled(message, label=f"step {message.step}"))
+
+
+BRANCHED = (
+    {"labeler": "zero"},
+    {"labeler": "merge", "branches": [{"labeler": "one"}, {"labeler": "two"}, {"labeler": "three"}]},
+    {"labeler": "last", "when": {"labels": ["step 1"]}},
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    failing=st.frozensets(st.tuples(st.integers(0, 4), st.integers(1, 3)), max_size=5),
+    permanent_at=st.sampled_from([None, None, 2, 3]),
+    seed=st.integers(0, 2**32),
+)
+def test_branches_gather_under_any_order_and_any_repetition(
+    failing: frozenset[tuple[int, int]], permanent_at: int | None, seed: int
+) -> None:
+    """Each branch counts once, however often it answers; the merged draft goes on to the next step."""
+    branched = job(steps=BRANCHED)
+    network = Network(branched, failing, permanent_at, random.Random(seed))
+    end = network.run()
+    assert end.state == ("failed" if permanent_at is not None else "committed")
+    assert (end.draft, end.gathered) == (None, None)
+    assert all(given <= {"", "step 0"} for given in network.branches_got)
+    if permanent_at is None:
+        assert set(network.written) == {str(ClassLabel(label="step 4", score=0.9))}
 
 
 FAILING = st.frozensets(st.tuples(st.integers(0, 1), st.integers(1, 3)), max_size=4)
@@ -245,3 +277,42 @@ def test_one_label_must_meet_all_that_a_condition_asks(condition: Condition, exp
     dog = BoundingBox(label="dog", x=0, y=0, width=1, height=1, score=0.3)
     cat = BoundingBox(label="cat", x=0, y=0, width=1, height=1)
     assert holds(condition, LabelSet(boxes=(dog, cat))) is expected
+
+
+def branched() -> Job:
+    """Return a job of one step with two branches."""
+    return job(steps=[{"labeler": "merge", "branches": [{"labeler": "one"}, {"labeler": "two"}]}])
+
+
+def test_every_branch_gets_the_draft_that_the_step_got() -> None:
+    """The second branch is sent the base's labels too; both drafts make what is written, votes included."""
+    first = label_command(of=branched())
+    row = decide(ROW, branched(), labeled(first, label="cat"), now=1.0, limits=LIMITS).row
+    second = label_command(row, branched())
+    assert (second.step, second.labeler, second.draft) == (1, "two", None)
+    made = decide(row, branched(), labeled(second, label="cat"), now=2.0, limits=LIMITS)
+    (write,) = made.messages
+    assert isinstance(write, commands.WriteSample)
+    assert write.draft.label is not None
+    assert [vote.source for vote in write.draft.label.votes] == ["one#0", "two#1"]
+    assert made.row.gathered is None
+
+
+def test_a_condition_leaves_all_branches_out() -> None:
+    """A step with branches is entered whole or not at all."""
+    steps = [
+        {"labeler": "zero"},
+        {"labeler": "merge", "when": {"labels": ["dog"]}, "branches": [{"labeler": "a"}, {"labeler": "b"}]},
+    ]
+    made = decide(ROW, job(steps=steps), labeled(label_command()), now=1.0, limits=LIMITS)
+    assert (made.row.state, made.row.step) == ("writing", 3)
+
+
+def test_a_draft_made_from_another_base_is_not_taken() -> None:
+    """Labels that changed meanwhile are not written over by a late answer of an earlier attempt."""
+    two = job("one", "two")
+    row = decide(ROW, two, labeled(label_command(of=two)), now=1.0, limits=LIMITS).row
+    late = labeled(label_command(row, two))
+    other = late.base.model_copy(update={"labels": LabelSet(label=ClassLabel(label="a person's"))})
+    late = late.model_copy(update={"base": other})
+    assert decide(replace(row, attempt=2), two, late, now=2.0, limits=LIMITS).row.step == 1

@@ -307,7 +307,7 @@ async def test_a_vanished_process_leaves_its_jobs_to_another(world: World) -> No
 
 async def test_a_fresh_base_travels_with_the_command(world: World) -> None:
     """A base that the refill read is in the command, and in the row only once it is labeled."""
-    base = Base(sample=SampleFacts(filename="b.jpg"), labels=LabelSet(), read_at=READ_AT)
+    base = Base(sample=SampleFacts(filename="b.jpg", kind="image"), labels=LabelSet(), read_at=READ_AT)
     world.reader.base = base
     await world.submit(selection=Selection(ids=(1,)))
     await world.states()

@@ -1,0 +1,156 @@
+"""Merge the boxes of several branches: clusters of equal label, by weighted box fusion or by vote. Pure.
+
+Fusion is Solovyev, Wang, Gabruseva, "Weighted boxes fusion" (2021), with one difference: a branch has at most
+one box in a cluster, so that equal drafts merge into themselves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from labelbus_contracts.labels import BoundingBox, Vote
+
+Method = Literal["fusion", "vote"]
+Edges = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels."""
+_UNSCORED: Final = 1.0  # a label without a score is a person's: certain
+
+
+@dataclass(frozen=True, slots=True)
+class _Voice:
+    """One box of one branch; `place` is its place in the branch's list."""
+
+    box: BoundingBox
+    branch: int
+    place: int
+
+    @property
+    def weight(self) -> float:
+        return _UNSCORED if self.box.score is None else self.box.score
+
+    @property
+    def order(self) -> tuple[float, tuple[str, int, int, int, int], int, int]:
+        return (-self.weight, self.box.content, self.branch, self.place)
+
+
+@dataclass(slots=True)
+class _Cluster:
+    voices: list[_Voice] = field(default_factory=list)
+    edges: Edges = (0.0, 0.0, 0.0, 0.0)
+
+    @property
+    def begins(self) -> tuple[int, int]:
+        return min((voice.branch, voice.place) for voice in self.voices)
+
+    def add(self, voice: _Voice) -> None:
+        self.voices.append(voice)
+        self.edges = _mean_edges(self.voices)
+
+
+def merged_boxes(
+    drafts: Sequence[Sequence[BoundingBox]],
+    sources: Sequence[str],
+    *,
+    method: Method,
+    iou: float,
+    votes: int,
+    source: str,
+) -> tuple[BoundingBox, ...]:
+    """Return the boxes that at least `votes` branches found, in the order in which they first appear.
+
+    `fusion` averages the edges of a cluster weighted by score, rounds them to whole pixels, and scores the
+    box by its mean score times the share of the branches that found it; `vote` takes the box of the highest
+    score as it is. A box that every branch left as it was stays the same. `sources` name the branches.
+    """
+    clusters = _clusters(drafts, iou)
+    kept = sorted((one for one in clusters if len(one.voices) >= votes), key=lambda one: one.begins)
+    return tuple(_merged(one, sources, method, source) for one in kept)
+
+
+def overlap(one: Edges, other: Edges) -> float:
+    """Return the intersection over union; equal boxes without an area count as 1."""
+    if one == other:
+        return 1.0
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    common = width * height
+    return common / (_area(one) + _area(other) - common)
+
+
+def _clusters(drafts: Sequence[Sequence[BoundingBox]], iou: float) -> list[_Cluster]:
+    voices = [
+        _Voice(box, branch, place) for branch, boxes in enumerate(drafts) for place, box in enumerate(boxes)
+    ]
+    by_label: dict[str, list[_Cluster]] = {}
+    for voice in sorted(voices, key=lambda voice: voice.order):
+        clusters = by_label.setdefault(voice.box.label, [])
+        near = _nearest(voice, clusters, iou)
+        if near is None:
+            near = _Cluster()
+            clusters.append(near)
+        near.add(voice)
+    return [cluster for clusters in by_label.values() for cluster in clusters]
+
+
+def _nearest(voice: _Voice, clusters: Sequence[_Cluster], iou: float) -> _Cluster | None:
+    """Return the cluster that overlaps most, at least by `iou`, and has no box of the voice's branch yet."""
+    best, most = None, iou
+    for cluster in clusters:
+        if any(other.branch == voice.branch for other in cluster.voices):
+            continue
+        found = overlap(_edges(voice.box), cluster.edges)
+        if found > most or (best is None and found >= most):
+            best, most = cluster, found
+    return best
+
+
+def _merged(cluster: _Cluster, sources: Sequence[str], method: Method, source: str) -> BoundingBox:
+    first = cluster.voices[0].box
+    if len(cluster.voices) == len(sources) and all(_same(first, voice.box) for voice in cluster.voices):
+        return first
+    ballots = sorted(cluster.voices, key=lambda voice: voice.branch)
+    votes = tuple(
+        Vote(source=sources[one.branch], label=one.box.label, score=one.box.score) for one in ballots
+    )
+    if method == "vote":
+        return first.model_copy(update={"source": source, "votes": votes})
+    left, top, right, bottom = (round(edge) for edge in cluster.edges)
+    return BoundingBox(
+        label=first.label, x=left, y=top, width=right - left, height=bottom - top,
+        score=_fused_score(cluster.voices, len(sources)), source=source, votes=votes,
+    )  # fmt: skip
+
+
+def _same(one: BoundingBox, other: BoundingBox) -> bool:
+    return (one.content, one.score, one.source) == (other.content, other.score, other.source)
+
+
+def _fused_score(voices: Sequence[_Voice], branches: int) -> float | None:
+    if all(voice.box.score is None for voice in voices):
+        return None
+    return min(1.0, sum(voice.weight for voice in voices) / branches)
+
+
+def _mean_edges(voices: Sequence[_Voice]) -> Edges:
+    """Return the average of the edges weighted by score; plain where all scores are 0."""
+    weights = [voice.weight for voice in voices]
+    if not sum(weights):
+        weights = [1.0] * len(voices)
+    edges = [_edges(voice.box) for voice in voices]
+    total = sum(weights)
+    means = (
+        sum(weight * one[side] for weight, one in zip(weights, edges, strict=True)) / total
+        for side in range(4)
+    )
+    left, top, right, bottom = means
+    return (left, top, right, bottom)
+
+
+def _edges(box: BoundingBox) -> Edges:
+    return (box.x, box.y, box.x + box.width, box.y + box.height)
+
+
+def _area(edges: Edges) -> float:
+    return (edges[2] - edges[0]) * (edges[3] - edges[1])
