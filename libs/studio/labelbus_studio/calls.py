@@ -24,6 +24,7 @@ from pydantic_core import to_json
 
 from labelbus_studio.answers import Call, Fault, Json, Param, read_json, read_media, unreachable
 from labelbus_studio.errors import KeyRefused, StudioError
+from labelbus_studio.lanes import lanes_to
 from labelbus_studio.limits import Clock, Limits, Sleep
 from labelbus_studio.settings import StudioSettings
 
@@ -155,7 +156,7 @@ def _http_client(
 ) -> httpx.AsyncClient:
     secure = settings.endpoint.startswith("https:")
     return httpx.AsyncClient(
-        transport=transport,
+        transport=transport or lanes_to(settings.endpoint, context),
         verify=context if secure and context else secure,
         timeout=settings.timeout_s,
         limits=httpx.Limits(

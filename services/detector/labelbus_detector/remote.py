@@ -13,6 +13,7 @@ from typing import Final
 
 import httpx
 from labelbus_runtime.errors import RetryLater, SampleRefused, SettingsError
+from labelbus_studio.lanes import lanes_to
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from labelbus_detector.detections import Detected, Detection, Query
@@ -82,7 +83,8 @@ class RemoteDetector:
     async def open(self) -> None:
         """Make the connection pool; nothing is called yet."""
         limits = httpx.Limits(max_connections=self._settings.remote_concurrency)
-        self._client = httpx.AsyncClient(limits=limits, transport=self._transport)
+        transport = self._transport or lanes_to(self._endpoint)
+        self._client = httpx.AsyncClient(limits=limits, transport=transport)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -54,7 +54,7 @@ class DetectorSettings(BaseSettings):
         default=None, validation_alias=AliasChoices("BEAM_ACCESS_KEY"), description="Its bearer token."
     )
     remote_concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=16, description="Calls at a time."
+        default=32, description="Calls at a time. The official endpoint starts another GPU from 30."
     )
     remote_first_timeout_s: Annotated[float, Field(gt=0)] = Field(
         default=600.0, description="For the first answer of a cold endpoint."
