@@ -1,6 +1,5 @@
 """Run a labeler as a block: Studio's arguments and environment in, plain lines and an exit code out."""
 
-import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -10,8 +9,10 @@ from labelbus_committer.settings import CommitterSettings
 from labelbus_contracts.jobs import ActionSpec, StepSpec
 from labelbus_labeling.labeler import Registration
 from labelbus_ledger import reports
+from labelbus_runtime import loop
 from labelbus_runtime.logging import redact
 from labelbus_runtime.settings import load
+from labelbus_studio.settings import StudioSettings
 
 from labelbus_cli.block_arguments import BlockArguments, read_arguments
 from labelbus_cli.block_form import form
@@ -28,6 +29,9 @@ from labelbus_cli.summary import closing
 
 _TRUST_S = 5.0
 """A sample read so lately is not read again before it is written, unless the environment says otherwise."""
+
+_CALLS = 64
+"""Calls to Studio at a time, unless the environment says otherwise: a block is alone in its process."""
 
 
 def run_block(name: str, argv: Sequence[str], out: TextIO, environ: Mapping[str, str] = os.environ) -> int:
@@ -49,7 +53,7 @@ def run_block(name: str, argv: Sequence[str], out: TextIO, environ: Mapping[str,
             say(f"Ignoring the unknown argument {option}")
         ids = read_ids(arguments.ids_file)
         configure_logs()
-        return asyncio.run(_run(registration, arguments, ids, _Lines(say), environ))
+        return loop.run(_run(registration, arguments, ids, _Lines(say), environ))
     except Exception as error:
         failure = understood(error)
         if failure is None:
@@ -69,7 +73,7 @@ class _Lines(PlainDisplay):
 async def _run(
     registration: Registration, arguments: BlockArguments, ids: Ids, lines: _Lines, environ: Mapping[str, str]
 ) -> int:
-    async with opened() as session:
+    async with opened(studio=_studio(environ)) as session:
         what = "Proposing changes for" if arguments.studio_job_id else "Labeling"
         lines.write(f"{what} {len(ids.ids)} samples of project {session.project.id} ({session.project.name})")
         if ids.repeated:
@@ -91,6 +95,13 @@ def _wish(session: Session, registration: Registration, arguments: BlockArgument
         mode="preview" if arguments.studio_job_id else "apply",
         studio_job_id=arguments.studio_job_id,
     )
+
+
+def _studio(environ: Mapping[str, str]) -> StudioSettings:
+    settings = load(StudioSettings)
+    if "LABELBUS_STUDIO_CONCURRENCY" in environ:
+        return settings
+    return settings.model_copy(update={"concurrency": _CALLS})
 
 
 def _committer(environ: Mapping[str, str]) -> CommitterSettings:

@@ -214,9 +214,3 @@ def _duration(job: JobRow) -> str:
     seconds = round(job.ended_at - job.started_at)
     hours, rest = divmod(seconds, 3600)
     return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
-
-
-def states(progress: Progress) -> Sequence[tuple[str, int]]:
-    """Return the states of a job's samples with their counts, ended ones first."""
-    order = ("committed", "proposed", "held", "failed", "writing", "labeling", "pending")
-    return [(state, progress.counts[state]) for state in order if progress.counts.get(state)]

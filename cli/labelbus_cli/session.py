@@ -47,13 +47,16 @@ async def opened_ledger() -> AsyncIterator[Ledger]:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Session]:
-    """Open ledger and Studio. Raises `BadInput` where the key is missing or refused."""
+async def opened(*, studio: StudioSettings | None = None) -> AsyncIterator[Session]:
+    """Open ledger and Studio; `studio` stands for the settings of the environment.
+
+    Raises `BadInput` where the key is missing or refused.
+    """
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key:
         raise BadInput(missing(KEY_VARIABLE))
     async with opened_ledger() as ledger:
-        clients = StudioClients(load(StudioSettings))
+        clients = StudioClients(studio or load(StudioSettings))
         try:
             client = clients.get(SecretStr(key))
             project = await _project(client)

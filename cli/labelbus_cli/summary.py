@@ -7,8 +7,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from labelbus_cli.report import states
-
 
 def print_labels(console: Console, rows: Sequence[LabelSummary], *, most: int = 30) -> None:
     """Print the most frequent labels."""
@@ -67,3 +65,9 @@ def _advice(job: JobRow, progress: Progress, interrupted: bool) -> str:
     if job.mode == "preview" and job.state == "finished":
         return f"Nothing was written to Studio. Write these proposals with `labelbus jobs apply {short}`."
     return ""
+
+
+def states(progress: Progress) -> Sequence[tuple[str, int]]:
+    """Return the states of a job's samples with their counts, ended ones first."""
+    order = ("committed", "proposed", "held", "failed", "writing", "labeling", "pending")
+    return [(state, progress.counts[state]) for state in order if progress.counts.get(state)]

@@ -1,10 +1,10 @@
 """`labelbus demo`: everything at once, on a generated dataset."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from labelbus_runtime import loop
 
 
 def demo(
@@ -15,4 +15,4 @@ def demo(
     """Label pictures of shapes in a simulated Studio with a real, tiny detector."""
     from labelbus_cli.demonstration import demonstrate
 
-    raise typer.Exit(asyncio.run(demonstrate(folder, images, new=new)))
+    raise typer.Exit(loop.run(demonstrate(folder, images, new=new)))

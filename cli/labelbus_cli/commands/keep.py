@@ -1,11 +1,11 @@
 """`labelbus ledger|tokens|secrets|labelers`: what is kept and what is installed."""
 
-import asyncio
 import os
 import sys
 from typing import Annotated
 
 import typer
+from labelbus_runtime import loop
 
 ledger_app = typer.Typer(no_args_is_help=True, help="The ledger's tables.")
 tokens_app = typer.Typer(no_args_is_help=True, help="Tokens of the HTTP API.")
@@ -21,7 +21,7 @@ def upgrade() -> None:
     from labelbus_ledger.settings import shown
 
     settings = LedgerSettings()
-    asyncio.run(bring_up(settings))
+    loop.run(bring_up(settings))
     typer.echo(f"The ledger {shown(settings.url)} has schema {SCHEMA_VERSION}.")
 
 
@@ -44,7 +44,7 @@ def create_token(name: Annotated[str, typer.Argument(help="Who will use it.")]) 
         async with opened_ledger() as ledger:
             return (await Tokens(ledger).create(name)).get_secret_value()
 
-    typer.echo(asyncio.run(work()))
+    typer.echo(loop.run(work()))
 
 
 @tokens_app.command("revoke")
@@ -59,7 +59,7 @@ def revoke_token(name: Annotated[str, typer.Argument(help="As it was created.")]
         async with opened_ledger() as ledger:
             return await Tokens(ledger).revoke(name)
 
-    number = asyncio.run(work())
+    number = loop.run(work())
     if not number:
         raise BadInput(f"There is no token of the name '{name}'.")
     typer.echo(f"Revoked {number}.")
@@ -98,7 +98,7 @@ def put_secret(
             store = SecretStore(ledger, allow_env=False, keys=LedgerSettings().secret_keys)
             return await store.put(name, ProjectId(project), SecretStr(secret))
 
-    typer.echo(f"Stored. Its name is {asyncio.run(work())}.")
+    typer.echo(f"Stored. Its name is {loop.run(work())}.")
 
 
 @labelers_app.command("list")

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -42,6 +43,11 @@ class Seen:
 
 def find_shapes(data: bytes) -> list[Seen]:
     """Shapes of an encoded picture, largest first. Raises OSError when it is none."""
+    return list(_shapes(data))
+
+
+@lru_cache(maxsize=128)
+def _shapes(data: bytes) -> tuple[Seen, ...]:
     image = _open(data)
     scale = max(1.0, max(image.size) / _LARGEST_SIDE)
     if scale > 1:
@@ -49,7 +55,7 @@ def find_shapes(data: bytes) -> list[Seen]:
     colors = _color_of_pixels(np.asarray(image, dtype=np.int32))
     smallest = max(4, _SMALLEST * image.width * image.height)
     found = [_see(blob, scale) for blob in _blobs(colors) if blob.pixels >= smallest]
-    return sorted(found, key=lambda seen: -seen.area)
+    return tuple(sorted(found, key=lambda seen: -seen.area))
 
 
 def name_picture(data: bytes) -> str:

@@ -1,0 +1,114 @@
+"""Studio and the remote detector for measuring: each in a process of its own, every call of them slow."""
+
+import multiprocessing
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any, Final
+
+import httpx
+from labelbus_simulator import Fault, Studio, serve_app
+from labelbus_simulator.models import Desk, beam_app
+
+KEY: Final = "ei_benchmark"
+TOKEN: Final = "benchmark"
+AGAIN: Final = "get-sample, again for conflicts"
+_DISTINCT: Final = 16
+_OBJECTS: Final = (("red", "circle"), ("blue", "square"), ("green", "triangle"))
+_SPAWN: Final = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where the stand-ins are, and a project to label."""
+
+    studio: str
+    beam: str
+    project_id: int
+    ids: tuple[int, ...]
+    preview_jobs: tuple[int, ...]
+
+    def calls(self) -> Counter[str]:
+        """Return Studio's calls by route since the last time, and forget them."""
+        root = self.studio.removesuffix("/v1") + "/v1/_control/calls"
+        routes: dict[str, int] = httpx.get(root, timeout=30).json()["routes"]
+        httpx.delete(root, timeout=30)
+        return Counter({name: number for name, number in routes.items() if not name.startswith("control")})
+
+
+@contextmanager
+def stand_ins(samples: int, latency_s: float) -> Iterator[World]:
+    """Serve both until the block ends; `samples` pictures of few distinct ones are cheap to make."""
+    studio = _started(_serve_studio, samples, latency_s)
+    beam = _started(_serve_beam, latency_s)
+    try:
+        yield World(beam=beam.told["url"], **studio.told)
+    finally:
+        for server in (studio, beam):
+            server.process.terminate()
+            server.process.join(10)
+
+
+class CountsAgain:
+    """Tells reads of a sample after its picture apart from those before: they are checks for conflicts."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._app = studio.app()
+        self._routes = studio.calls.by_route
+        self._pictured: set[str] = set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Count one call."""
+        path = scope.get("path", "")
+        if path.endswith("/image"):
+            self._pictured.add(path.removesuffix("/image"))
+        elif scope.get("method") == "GET" and path in self._pictured:
+            self._routes[AGAIN] += 1
+        elif scope.get("method") == "DELETE" and path.endswith("/_control/calls"):
+            self._pictured.clear()
+        await self._app(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    process: SpawnProcess
+    told: Mapping[str, Any]
+
+
+def _started(target: Any, *given: float) -> _Server:
+    here, there = _SPAWN.Pipe()
+    process = _SPAWN.Process(target=target, args=(there, *given), daemon=True)
+    process.start()
+    if not here.poll(60):
+        raise TimeoutError("a stand-in did not start")
+    return _Server(process, here.recv())
+
+
+def _serve_studio(pipe: Connection, samples: int, latency_s: float) -> None:
+    studio = Studio()
+    project = studio.add_project("Benchmark", "object_detection", KEY)
+    ids = project.add_images(samples, distinct=_DISTINCT, objects=_OBJECTS)
+    for one in ids[:_DISTINCT]:
+        project.samples[one].content.data()
+    jobs = [project.add_job().id for _ in range(2)]
+    studio.fault(Fault("latency", latency_s=latency_s))
+    with serve_app(CountsAgain(studio)) as url:
+        pipe.send(
+            {"studio": f"{url}/v1", "project_id": project.id, "ids": tuple(ids), "preview_jobs": tuple(jobs)}
+        )
+        _forever()
+
+
+def _serve_beam(pipe: Connection, latency_s: float) -> None:
+    with serve_app(beam_app(Desk(key=TOKEN, latency_s=latency_s))) as url:
+        pipe.send({"url": url})
+        _forever()
+
+
+def _forever() -> None:
+    while True:
+        time.sleep(3600)
