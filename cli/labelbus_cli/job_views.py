@@ -6,17 +6,21 @@ from datetime import UTC, datetime
 
 import typer
 from labelbus_ledger import reports
+from labelbus_ledger.engine import Ledger
+from labelbus_ledger.reports import JobRow
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from labelbus_cli.once import job_of, new_display
-from labelbus_cli.progress import duration
+from labelbus_cli.progress import Display, duration
 from labelbus_cli.runner import steps_of
 from labelbus_cli.session import opened_ledger
 from labelbus_cli.summary import closing, print_failures, print_labels
 
 _LOOK_EVERY_S = 0.5
+_TAKEN_UP_WITHIN_S = 60.0
+_ID_LENGTHS = (32, 36)
 
 
 async def print_list(limit: int) -> None:
@@ -29,7 +33,13 @@ async def print_list(limit: int) -> None:
         for job in found:
             counted = await reports.progress(connection, job.job_id)
             age = duration(time.time() - job.created_at)
-            row = (job.job_id[:12], job.action_name, str(job.project_id), job.mode, job.state)
+            row = (
+                job.job_id[:12],
+                job.action_name,
+                str(job.project_id),
+                job.mode,
+                job.state.replace("_", " "),
+            )
             table.add_row(*map(Text, row), f"{counted.done}/{counted.total}", age)
     if not found:
         typer.echo("There is no job yet. `labelbus run ACTION` makes one.")
@@ -68,7 +78,7 @@ async def follow(prefix: str) -> int:
     """Show a job's progress until it ends or pauses; return the exit code."""
     display = new_display()
     async with opened_ledger() as ledger:
-        job = await job_of(ledger, prefix)
+        job = await _taken_up(ledger, prefix, display)
         display.begin(steps_of(job))
         try:
             while True:
@@ -83,6 +93,22 @@ async def follow(prefix: str) -> int:
             display.end()
     typer.echo(closing(job, counted, interrupted=False))
     return 0 if job.state == "finished" else 1
+
+
+async def _taken_up(ledger: Ledger, job_id: str, display: Display) -> JobRow:
+    """Return the job; one that was just submitted, and is named in full, once a dispatcher has taken it."""
+    end = time.monotonic() + (_TAKEN_UP_WITHIN_S if len(job_id) in _ID_LENGTHS else 0)
+    is_told = False
+    while time.monotonic() < end:
+        async with ledger.read() as connection:
+            job = await reports.find_job(connection, job_id)
+        if job is not None:
+            return job
+        if not is_told:
+            display.note(f"Job {job_id} is not in the ledger yet; waiting for a dispatcher to take it up.")
+        is_told = True
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return await job_of(ledger, job_id)
 
 
 def _moment(seconds: float | None) -> str:
