@@ -35,6 +35,8 @@ _HEADS = {
     "labelbus_committer.settings.CommitterSettings": "Committer",
     "labelbus_labeling.settings.LabelingSettings": "Labelers: the bytes of samples",
     "labelbus_detector.settings.DetectorSettings": "Labeler owl-vit, and `labelbus serve detector`",
+    "labelbus_relabeler.settings.ProviderSettings": "Labelers relabel, images, validate and detect-llm",
+    "labelbus_audio.settings.AudioSettings": "Labeler audio",
 }
 
 

@@ -1,6 +1,6 @@
 """`labelbus serve` and `labelbus start`: long-running processes."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,6 +49,19 @@ def labeler_detector(host: HostOption = "127.0.0.1", port: PortOption = 8000) ->
     _start("labelbus_detector", host, port)
 
 
+@start_app.command("labeler")
+def labeler(
+    name: Annotated[str, typer.Argument(help="For example relabel; see `labelbus labelers list`.")],
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
+) -> None:
+    """Start a worker of any labeler that is installed."""
+    from labelbus_labeling.app import kafka_app
+    from labelbus_labeling.registry import find
+
+    _run(kafka_app(find(name)), host, port)
+
+
 @start_app.command("committer")
 def committer(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     """Start a committer."""
@@ -56,14 +69,18 @@ def committer(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
 
 
 def _start(package: str, host: str, port: int) -> None:
-    """Serve until told to stop. Raises `BadInput` where Kafka, the ledger or the model cannot be had."""
+    """Serve a package's app. Raises `BadInput` as `_run` does."""
     from importlib import import_module
 
+    _run(import_module(f"{package}.app").app, host, port)
+
+
+def _run(app: Any, host: str, port: int) -> None:
+    """Serve until told to stop. Raises `BadInput` where Kafka, the ledger or the model cannot be had."""
     import uvicorn
 
     from labelbus_cli.errors import BadInput
 
-    app = import_module(f"{package}.app").app
     try:
         uvicorn.run(app, host=host, port=port, log_config=None, access_log=False)
     except SystemExit:

@@ -26,7 +26,10 @@ class Mishap:
 
 @dataclass(slots=True)
 class Desk:
-    """State of one stand-in. `key` is the Bearer token it wants, None wants none; `mishaps` come first."""
+    """State of one stand-in; `mishaps` come first.
+
+    `key` is the Bearer token, or Azure's `api-key`, that it wants; None wants none.
+    """
 
     key: str | None = None
     mishaps: deque[Mishap] = field(default_factory=deque)
@@ -39,7 +42,7 @@ class Desk:
     async def receive(self, request: Request, summary: Doc) -> Response | None:
         """Record a request; returns the refusal or mishap to answer with, or None to go on."""
         self.requests.append(summary)
-        if self.key is not None and request.headers.get("authorization") != f"Bearer {self.key}":
+        if self.key is not None and not self._is_known(request):
             return JSONResponse({"error": {"message": "Incorrect API key provided"}}, 401)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -49,6 +52,10 @@ class Desk:
         finally:
             self.in_flight -= 1
         return JSONResponse(mishap.body, mishap.status, mishap.headers) if mishap else None
+
+    def _is_known(self, request: Request) -> bool:
+        headers = request.headers
+        return headers.get("authorization") == f"Bearer {self.key}" or headers.get("api-key") == self.key
 
 
 @contextmanager

@@ -18,7 +18,7 @@ _LOW_TOKENS, _HIGH_TOKENS = 85, 765
 
 
 def openai_app(desk: Desk | None = None) -> Starlette:
-    """Serve /v1/chat/completions and /v1/models."""
+    """Serve /v1/chat/completions and /v1/models, and Azure's address of a deployment."""
     state, numbers = desk or Desk(), count(1)
 
     async def complete(request: Request) -> Response:
@@ -37,6 +37,7 @@ def openai_app(desk: Desk | None = None) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/chat/completions", complete, methods=["POST"]),
+            Route("/openai/deployments/{deployment}/chat/completions", complete, methods=["POST"]),
             Route("/v1/models", models, methods=["GET"]),
         ]
     )

@@ -1,0 +1,141 @@
+"""From a question to an answer that can be used: paid for once, asked again once where it is useless."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+from weakref import WeakValueDictionary
+
+from labelbus_contracts.ids import JobId
+from labelbus_contracts.v1.events import Usage
+from labelbus_labeling.labeler import LabelTask
+from labelbus_labeling.paid import Answer, digest_of
+from labelbus_runtime.errors import SampleRefused
+
+from labelbus_relabeler.errors import Unusable
+from labelbus_relabeler.faults import shortened
+from labelbus_relabeler.provider import Provider
+from labelbus_relabeler.questions import Question
+
+Value = TypeVar("Value")
+_TRIES: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a job wants its questions asked: by which model, and how many at a time in this process."""
+
+    model: str
+    effort: str | None
+    concurrency: int
+    patience: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[Value]):
+    """What was read from an answer, what it took, and the model that answered."""
+
+    value: Value
+    usage: Usage
+    model: str
+
+
+class Asker:
+    """Asks a provider by way of the task's paid calls."""
+
+    def __init__(self, provider: Provider, default_model: str) -> None:
+        self._provider = provider
+        self._default_model = default_model
+        self._by_job: WeakValueDictionary[tuple[JobId, int], asyncio.Semaphore] = WeakValueDictionary()
+
+    async def open(self) -> None:
+        """Connect. Raises `SettingsError`."""
+        await self._provider.open(self._default_model)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._provider.close()
+
+    def manner(
+        self, *, model: str | None, effort: str | None = None, concurrency: int, patience: float = 1.0
+    ) -> Manner:
+        """Return how to ask, with the environment's model and effort where the job names none."""
+        chosen = self._provider.model_for(model, self._default_model)
+        return Manner(chosen, self._provider.effort_for(chosen, effort), concurrency, patience)
+
+    async def ask(
+        self, task: LabelTask, question: Question, manner: Manner, read: Callable[[str], Value]
+    ) -> Asked[Value]:
+        """Return what `read` makes of the answer; one that it finds `Unusable` is asked for once more.
+
+        Raises `SampleRefused`, `RetryLater`.
+        """
+        usage, current = Usage(), question
+        for attempt in range(1, _TRIES + 1):
+            answer = await self._answer(task, current, manner)
+            usage = added(usage, Usage() if answer.cached else answer.usage)
+            try:
+                return Asked(read(answer.text), usage, answer.model)
+            except Unusable as fault:
+                if attempt == _TRIES:
+                    raise _refused(answer, fault) from fault
+                current = question.again(str(fault))
+        raise AssertionError("the last try returns or raises")
+
+    async def _answer(self, task: LabelTask, question: Question, manner: Manner) -> Answer:
+        slots = self._slots(task, manner)
+
+        async def call() -> Answer:
+            async with slots:
+                return await self._provider.answer(
+                    question, manner.model, manner.effort, patience=manner.patience
+                )
+
+        return await task.paid.ask(
+            provider=self._provider.name,
+            model=manner.model,
+            digest=_digest(question, manner),
+            worst=self._provider.worst(question, manner.model, manner.effort),
+            call=call,
+        )
+
+    def _slots(self, task: LabelTask, manner: Manner) -> asyncio.Semaphore:
+        key = (task.job_id, manner.concurrency)
+        slots = self._by_job.get(key)
+        if slots is None:
+            slots = self._by_job[key] = asyncio.Semaphore(manner.concurrency)
+        return slots
+
+
+def added(one: Usage, other: Usage) -> Usage:
+    """Return what two calls took together."""
+    return Usage(
+        seconds=one.seconds + other.seconds,
+        input_tokens=one.input_tokens + other.input_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        cost_usd=one.cost_usd + other.cost_usd,
+    )
+
+
+def _digest(question: Question, manner: Manner) -> str:
+    return digest_of(
+        question.picture.data,
+        question.system,
+        question.text,
+        question.reminder,
+        {
+            "model": manner.model,
+            "effort": manner.effort,
+            "detail": question.detail,
+            "schema": dict(question.schema) if question.schema is not None else None,
+            "max_output_tokens": question.max_output_tokens,
+        },
+    )
+
+
+def _refused(answer: Answer, fault: Unusable) -> SampleRefused:
+    said = f"It answered {shortened(answer.text)!r}." if answer.text.strip() else ""
+    fact = f"{answer.model} gave no answer that can be used, asked twice: {fault}. {said}".rstrip()
+    return SampleRefused(
+        f"{fact} Say in the prompt what to answer, or name the allowed labels.", code="answer"
+    )

@@ -1,0 +1,88 @@
+"""What the openai SDK raises, as the runtime's errors: the one point where foreign errors are mapped."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from labelbus_labeling.paid.headers import retry_after_s
+from labelbus_runtime.errors import RetryLater, SampleRefused
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, OpenAIError
+
+_NO_MONEY: Final = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded"}
+)
+_POLICY: Final = frozenset({"content_policy_violation", "content_filter", "ResponsibleAIPolicyViolation"})
+_SETUP: Final = frozenset(
+    {
+        "unsupported_parameter",
+        "unsupported_value",
+        "unknown_parameter",
+        "invalid_json_schema",
+        "model_not_found",
+    }
+)
+_SHOWN: Final = 200
+"""Characters of a provider's message that an error repeats."""
+
+
+def mapped(
+    error: "OpenAIError", *, provider: str, model: str, patience_s: float
+) -> RetryLater | SampleRefused:
+    """Return what the runtime does about a failed call of `model`."""
+    import openai
+
+    if isinstance(error, openai.APITimeoutError):
+        return RetryLater(f"{provider} did not answer within {patience_s:g} s.", code="timeout")
+    if isinstance(error, openai.APIStatusError):
+        return _by_status(error, provider, model)
+    if isinstance(error, openai.APIConnectionError):
+        cause = type(error.__cause__ or error).__name__
+        return RetryLater(f"{provider} cannot be reached: {cause}.", code="provider-unreachable")
+    fact = f"{provider} gave an answer that cannot be read: {shortened(str(error))}."
+    return RetryLater(f"{fact} Check OPENAI_BASE_URL.", code="provider-answer")
+
+
+def shortened(text: str) -> str:
+    """Return a text in one line, cut to what an error may repeat."""
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
+
+
+def _by_status(error: "APIStatusError", provider: str, model: str) -> RetryLater | SampleRefused:
+    status, code, said = error.status_code, _code(error), _said(error)
+    headers: Mapping[str, str] = error.response.headers
+    if code in _NO_MONEY or status == 402:
+        fact = f"The account at {provider} has no quota left ({said})."
+        return RetryLater(f"{fact} Add credit, then resume the job.", scope="job", code="provider-quota")
+    if status in {401, 403}:
+        fact = f"{provider} refused the key (HTTP {status}: {said})."
+        return RetryLater(f"{fact} Correct it, then resume the job.", scope="job", code="provider-key")
+    if status == 429:
+        return RetryLater(
+            f"{provider} takes no more calls of {model} now: {said}.",
+            after_s=retry_after_s(headers),
+            code="rate",
+        )
+    if status in {408, 409, 425} or status >= 500:
+        fact = f"{provider} is busy or failing (HTTP {status}): {said}."
+        return RetryLater(fact, after_s=retry_after_s(headers), code="provider-busy")
+    if status == 404 or code in _SETUP:
+        fact = f"{provider} cannot answer with {model} as it is asked (HTTP {status}: {said})."
+        remedy = "Correct the model or its parameters, then resume the job."
+        return RetryLater(f"{fact} {remedy}", scope="job", code="provider-setup")
+    if code in _POLICY:
+        fact = f"{provider} refused the image by its content policy: {said}."
+        return SampleRefused(f"{fact} Remove the sample from the job.", code="content-policy")
+    fact = f"{provider} refused the image (HTTP {status}): {said}."
+    return SampleRefused(f"{fact} Look at the sample, or remove it from the job.", code="provider-refused")
+
+
+def _code(error: "APIStatusError") -> str:
+    return str(error.code or error.type or "")
+
+
+def _said(error: "APIStatusError") -> str:
+    body = error.body
+    message = body.get("message") if isinstance(body, dict) else None
+    return shortened(str(message or error.message)).rstrip(".")

@@ -1,0 +1,172 @@
+"""What providers answer and refuse, and what the runtime does about it."""
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from labelbus_contracts.v1.events import Usage
+from labelbus_labeling.paid import Price, Prices
+from labelbus_relabeler.provider import Provider
+from labelbus_relabeler.questions import Picture, Question
+from labelbus_relabeler.settings import ProviderSettings
+from labelbus_runtime.errors import RetryLater, SampleRefused, SettingsError
+from labelbus_simulator.models import Desk, Mishap, openai_app, serve_model
+
+from .conftest import scene
+
+if TYPE_CHECKING:
+    from .conftest import Stand
+
+QUESTION = Question(text="What is this?", picture=Picture(scene(), "image/png", 96, 64), max_output_tokens=20)
+
+
+async def _no_wait(_: float) -> None:
+    return None
+
+
+async def ask(environ: dict[str, str], *, prices: Prices | None = None, model: str = "simulated") -> str:
+    """Ask once, without waiting between tries in place."""
+    settings = ProviderSettings.from_environment(environ)
+    provider = Provider(settings, prices=prices, sleep=_no_wait)
+    await provider.open("gpt-6-luna")
+    try:
+        return (await provider.answer(QUESTION, model, settings.effort_for(model, None))).text
+    finally:
+        await provider.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "scope", "named"),
+    [
+        (401, "invalid_api_key", "job", "provider-key"),
+        (403, "", "job", "provider-key"),
+        (429, "insufficient_quota", "job", "provider-quota"),
+        (402, "", "job", "provider-quota"),
+        (404, "model_not_found", "job", "provider-setup"),
+        (400, "unsupported_parameter", "job", "provider-setup"),
+        (429, "rate_limit_exceeded", "sample", "rate"),
+    ],
+)
+async def test_refusals_that_are_not_the_samples(
+    stand: "Stand", status: int, code: str, scope: str, named: str
+) -> None:
+    """Keys, quota and setup concern the job; a rate waits. None is tried again in place."""
+    stand.fails(status, code, "Because.", retry_after="7")
+    with pytest.raises(RetryLater, match="Because") as fault:
+        await ask(stand.environ)
+    assert (fault.value.scope, fault.value.code) == (scope, named)
+    assert fault.value.after_s == (7 if named == "rate" else None)
+    assert len(stand.desk.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "named"), [("invalid_image", "provider-refused"), ("content_policy_violation", "content-policy")]
+)
+async def test_a_refused_image_is_the_samples_fault(stand: "Stand", code: str, named: str) -> None:
+    """A 400 about the image refuses the sample, with what was said."""
+    stand.fails(400, code, "You uploaded an unsupported image.")
+    with pytest.raises(SampleRefused, match="unsupported image") as refused:
+        await ask(stand.environ)
+    assert refused.value.code == named
+
+
+async def test_short_faults_are_tried_again_in_place(stand: "Stand") -> None:
+    """Two failures of the server cost no attempt; one that asks for a minute comes back later."""
+    stand.fails(500)
+    stand.fails(503)
+    assert await ask(stand.environ) == "red square"
+    stand.fails(503, retry_after="60")
+    with pytest.raises(RetryLater) as fault:
+        await ask(stand.environ)
+    assert (fault.value.code, fault.value.after_s) == ("provider-busy", 60)
+
+
+async def test_a_late_answer_times_out(stand: "Stand") -> None:
+    """Code "timeout": it may have been billed."""
+    stand.desk.latency_s = 1.0
+    with pytest.raises(RetryLater) as fault:
+        await ask(stand.environ | {"LABELBUS_RELABELER_TIMEOUT_S": "0.1"})
+    assert fault.value.code == "timeout"
+
+
+async def test_a_dead_server_is_said_to_be(stand: "Stand") -> None:
+    """Nobody listens there."""
+    with pytest.raises(RetryLater, match="cannot be reached"):
+        await ask({"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
+
+
+async def test_what_is_no_completion_is_no_answer(stand: "Stand") -> None:
+    """A web page with status 200 names the setting to check."""
+    stand.desk.mishaps.append(Mishap(200, {"hello": "world"}))
+    with pytest.raises(RetryLater, match="OPENAI_BASE_URL"):
+        await ask(stand.environ)
+
+
+async def test_refusals_and_cut_answers_are_marked(stand: "Stand") -> None:
+    """They were billed, so they are answers."""
+    stand.says("", refusal="I can't help with that.")
+    assert await ask(stand.environ) == "<refused> I can't help with that."
+    stand.says("The red", finish="length")
+    assert await ask(stand.environ) == "<cut> The red"
+
+
+async def test_usage_and_cost_are_the_answers(stand: "Stand") -> None:
+    """Tokens come from the answer, the cost from the table."""
+    settings = ProviderSettings.from_environment(stand.environ)
+    provider = Provider(settings, prices=Prices({"simulated": Price(1.0, 0.1, 10.0)}))
+    await provider.open("gpt-6-luna")
+    stand.says("cat")
+    usage = (await provider.answer(QUESTION, "simulated", None)).usage
+    await provider.close()
+    assert usage == Usage(seconds=usage.seconds, input_tokens=100, output_tokens=7, cost_usd=170e-6)
+    worst = provider.worst(QUESTION, "simulated", None)
+    assert worst.output_tokens == 20
+    assert worst.cost_usd > usage.cost_usd
+
+
+async def test_a_local_server_needs_no_key() -> None:
+    """OPENAI_BASE_URL alone is enough, and no effort is sent to a model that may know none."""
+    desk = Desk()
+    with serve_model(openai_app(desk)) as url:
+        assert await ask({"OPENAI_BASE_URL": f"{url}/v1"}) == "red square"
+    assert "reasoning_effort" not in desk.requests[0]
+
+
+async def test_azure_is_asked_at_its_deployment() -> None:
+    """The address has the deployment and the version; the key goes in Azure's own header."""
+    desk = Desk(key="azure-key")
+    environ = {"AZURE_OPENAI_API_KEY": "azure-key", "AZURE_OPENAI_DEPLOYMENT": "eyes"}
+    with serve_model(openai_app(desk)) as url:
+        assert await ask(environ | {"AZURE_OPENAI_ENDPOINT": url}, model="eyes") == "red square"
+
+
+async def test_what_is_missing_is_said() -> None:
+    """Without key, address or deployment nothing starts, and no value is repeated."""
+    with pytest.raises(SettingsError, match="Missing OPENAI_API_KEY"):
+        await ask({})
+    with pytest.raises(SettingsError, match="AZURE_OPENAI_API_KEY and AZURE_OPENAI_DEPLOYMENT"):
+        await ask({"AZURE_OPENAI_ENDPOINT": "https://x.example"})
+    with pytest.raises(SettingsError, match="OPENAI_BASE_URL is no address"):
+        await ask({"OPENAI_BASE_URL": "sk-secret"})
+    with pytest.raises(SettingsError, match="LABELBUS_RELABELER_TIMEOUT_S") as error:
+        await ask({"LABELBUS_RELABELER_TIMEOUT_S": "sk-secret"})
+    assert "sk-secret" not in str(error.value)
+
+
+async def test_a_model_about_to_end_is_warned_of(stand: "Stand", caplog: pytest.LogCaptureFixture) -> None:
+    """At the start, by name and date; the default one is not."""
+    with caplog.at_level(logging.WARNING):
+        await ask(stand.environ | {"OPENAI_MODEL": "gpt-4o"})
+        assert "gpt-4o" in caplog.text
+        caplog.clear()
+        await ask({**stand.environ, "OPENAI_MODEL": ""})
+        assert caplog.text == ""
+
+
+def test_gpt_6_is_told_not_to_think() -> None:
+    """At OpenAI itself, unless the environment says otherwise; others are told nothing."""
+    settings = ProviderSettings.from_environment({"OPENAI_API_KEY": "k"})
+    assert settings.effort_for("gpt-6-luna", None) == "none"
+    assert settings.effort_for("gpt-6-luna", "high") == "high"
+    assert settings.effort_for("gpt-4o", None) is None
+    assert settings.provider == "api.openai.com"
