@@ -1,5 +1,6 @@
 """The reference says what the code does."""
 
+import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
@@ -25,9 +26,13 @@ def test_every_setting_says_what_it_means(reference: ModuleType) -> None:
 def test_every_variable_in_the_code_is_in_the_configuration_page(root: Path) -> None:
     """A variable that code names by hand is documented too."""
     page = (root / "docs" / "reference" / "configuration.md").read_text()
-    code = [
-        path for folder in ("libs", "services", "cli", "simulator") for path in (root / folder).rglob("*.py")
+    folders = [
+        *root.glob("libs/*/labelbus_*"),
+        *root.glob("services/*/labelbus_*"),
+        root / "cli/labelbus_cli",
     ]
+    installed = [folder for folder in folders if importlib.util.find_spec(folder.name)]
+    code = [path for folder in installed for path in folder.rglob("*.py")]
     named = {
         name
         for path in code

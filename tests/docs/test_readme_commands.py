@@ -1,0 +1,130 @@
+"""README's commands run as they stand: against a simulated Studio, with the toy model, in a fresh home.
+
+A fenced block of `bash run` is run; so is `bash kafka`, where there is a Kafka; of `bash make` and `bash
+docker` it is proven that what they name exists. Only ports are replaced, by free ones.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from labelbus_simulator import SimulatorOptions, Studio, serve
+
+_BLOCK = re.compile(r"^```bash (\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_PORT = re.compile(r"(127\.0\.0\.1:|--port )([48]\d{3})\b")
+_END = "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\nset -euo pipefail\n"
+
+
+def blocks(root: Path, *kinds: str, page: str = "README.md") -> str:
+    """Return the blocks of these kinds, in order."""
+    return "\n".join(body for kind, body in _BLOCK.findall((root / page).read_text()) if kind in kinds)
+
+
+def run(script: str, folder: Path, **environ: str) -> str:
+    """Run a script in a folder of its own and return all it prints; it must succeed."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("LABELBUS_", "EI_", "BEAM_"))
+    }
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", _END + _elsewhere(script)],
+        cwd=folder,
+        env={**kept, "PATH": path, "LABELBUS_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture
+def studio_environ() -> Any:
+    """Serve a Studio whose project has the key that README shows."""
+    studio = Studio(SimulatorOptions(unknown_job="accept"))
+    studio.add_project("Shapes", key="ei_...").add_images(24)
+    with serve(studio) as endpoint:
+        yield {"EI_API_ENDPOINT": endpoint, "LABELBUS_DETECTOR_MODEL": "toy"}
+
+
+def test_commands_for_one_process_run_as_they_stand(
+    root: Path, tmp_path: Path, studio_environ: dict[str, str]
+) -> None:
+    """Action, preview, report, apply, block, detection server: each succeeds."""
+    said = run(blocks(root, "run"), tmp_path, **studio_environ)
+    assert "20 proposed" in said
+    assert "20 committed" in said
+    assert '"ready":true' in said
+    assert "5 proposed" in said
+    assert (tmp_path / "report.html").stat().st_size > 1000
+
+
+def test_the_tutorial_runs_as_it_stands(root: Path, tmp_path: Path) -> None:
+    """Its simulator, preview and apply succeed, and applying what is no preview is refused."""
+    said = run(blocks(root, "run", page="docs/tutorial/first-dataset.md"), tmp_path)
+    assert "40 proposed" in said
+    assert "40 committed" in said
+    assert "only a preview can be applied" in said
+
+
+@pytest.mark.kafka
+def test_commands_for_kafka_run_as_they_stand(
+    root: Path, tmp_path: Path, studio_environ: dict[str, str], real_kafka: Any
+) -> None:
+    """Three services carry out a submitted job, and the HTTP API tells of it."""
+    action = blocks(root, "run").splitlines()[:2]
+    script = blocks(root, "kafka").replace("127.0.0.1:19092", real_kafka.bootstrap_servers)
+    environ = {**studio_environ, "LABELBUS_KAFKA_TOPIC_PREFIX": "readme."}
+    said = run("\n".join([*action, script]), tmp_path, **environ)
+    assert "finished: 20 proposed" in said
+    assert '"counts":{"proposed":20}' in said
+
+
+def test_make_commands_are_targets(root: Path) -> None:
+    """Every `make` command in README is a target of the Makefile."""
+    named = set(re.findall(r"\bmake ([a-z-]+)", (root / "README.md").read_text()))
+    targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.MULTILINE))
+    assert {"demo", "test", "setup", "kafka-up"} <= named <= targets
+
+
+def test_docker_commands_name_what_there_is(root: Path, reference: ModuleType) -> None:
+    """Services, profiles and commands in README's Docker lines exist."""
+    text = blocks(root, "docker")
+    services = yaml.safe_load((root / "compose.yaml").read_text())["services"]
+    profiles = {profile for service in services.values() for profile in service.get("profiles", ())}
+    assert set(re.findall(r"--profile (\w+)", text)) <= profiles
+    ran = re.findall(r"(\w+) labelbus ([a-z]+(?: [a-z]+)?)", text)
+    assert {service for service, _ in ran} == {"cli"}
+    paths = {" ".join(path) for path in reference.command_paths()}
+    assert all(words in paths or words.split()[0] in paths for _, words in ran)
+    assert "http://simulator:4800" in text
+    assert "4800" in services["simulator"]["command"]
+
+
+def test_scripts_that_readme_names_exist(root: Path) -> None:
+    """The commands beside the figures name files."""
+    scripts = re.findall(r"python ((?:benchmarks|tools)/[\w/]+\.py)", (root / "README.md").read_text())
+    assert scripts
+    assert [script for script in scripts if not (root / script).exists()] == []
+
+
+def _elsewhere(script: str) -> str:
+    """Put free ports in the place of README's, each the same one throughout."""
+    free = {port: str(_free_port()) for _, port in set(_PORT.findall(script))}
+    return _PORT.sub(lambda match: match[1] + free[match[2]], script)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
