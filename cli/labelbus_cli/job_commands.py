@@ -55,16 +55,20 @@ async def pause(prefix: str) -> str:
     return f"Job {job_id} pauses within seconds. Go on with `labelbus jobs resume {job_id[:8]}`."
 
 
-async def resume(prefix: str, *, retry_failed: bool, report: Path | None) -> int:
+async def resume(
+    prefix: str, *, retry_failed: bool, report: Path | None, budget_usd: float | None = None
+) -> int:
     """Go on with a process's job here, with a cluster's there; return the exit code."""
     async with opened_ledger() as ledger:
         job = await job_of(ledger, prefix)
         if not _is_embedded(job):
             job_id = JobId(job.job_id)
-            command = ResumeJob(id=_id("resume_job", job_id), job_id=job_id, retry_failed=retry_failed)
+            command = ResumeJob(
+                id=_id("resume_job", job_id), job_id=job_id, retry_failed=retry_failed, budget_usd=budget_usd
+            )
             await publish([command])
             return 0
-    return await go_on(job.job_id, retry_failed=retry_failed, report=report)
+    return await go_on(job.job_id, retry_failed=retry_failed, report=report, budget_usd=budget_usd)
 
 
 async def _open_job(ledger: Ledger, prefix: str) -> JobRow:

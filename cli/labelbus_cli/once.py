@@ -44,6 +44,7 @@ class Once:
     new: bool
     on_conflict: OnConflict
     report: Path | None
+    budget_usd: float | None = None
 
 
 async def once(asked: Once) -> int:
@@ -59,6 +60,7 @@ async def once(asked: Once) -> int:
             seed=asked.seed,
             studio_job_id=asked.studio_job_id,
             on_conflict=asked.on_conflict,
+            budget_usd=asked.budget_usd,
         )
         return await _carried_out(session, wish, yes=asked.yes, new=asked.new, report=asked.report)
 
@@ -89,7 +91,9 @@ async def apply_preview(job_id: str, *, yes: bool, on_conflict: OnConflict, repo
         return await _carried_out(session, wish, yes=yes, new=False, report=report)
 
 
-async def go_on(job_id: str, *, retry_failed: bool, report: Path | None) -> int:
+async def go_on(
+    job_id: str, *, retry_failed: bool, report: Path | None, budget_usd: float | None = None
+) -> int:
     """Go on with a paused or interrupted job in this process."""
     configure_logs()
     async with opened() as session:
@@ -107,7 +111,14 @@ async def go_on(job_id: str, *, retry_failed: bool, report: Path | None) -> int:
         display = new_display()
         await release_of(session, JobId(job.job_id), job.carrier, display)
         opened_ = () if job.submit.source_job_id else tuple(steps_of(job))
-        work = Work(JobId(job.job_id), tuple(steps_of(job)), opened_, adopts=True, retry_failed=retry_failed)
+        work = Work(
+            JobId(job.job_id),
+            tuple(steps_of(job)),
+            opened_,
+            adopts=True,
+            retry_failed=retry_failed,
+            budget_usd=budget_usd,
+        )
         outcome = await carry_out(session, work, display, committer=load(CommitterSettings))
         await show(session, outcome, report)
         return outcome.exit_code
@@ -182,7 +193,9 @@ async def work_for(session: Session, wish: Wish, display: Display, *, new: bool)
             job_id, carrier = found
             await release_of(session, job_id, carrier, display)
             display.note(f"Going on with job {job_id}, which had not ended. --new starts another one.")
-            return Work(job_id, steps, labelers, tuple(wish.more(job_id)), adopts=True)
+            budget_usd = wish.action.budget_usd if wish.budget_usd is None else wish.budget_usd
+            more = tuple(wish.more(job_id))
+            return Work(job_id, steps, labelers, more, adopts=True, budget_usd=budget_usd)
     job_id = new_job_id()
     display.note(f"Job {job_id} in project {session.project.id} ({session.project.name}).")
     submit = wish.submit(job_id, ENV_SECRET, _user())

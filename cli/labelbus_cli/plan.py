@@ -28,6 +28,7 @@ class Wish:
     studio_job_id: int | None = None
     source_job_id: JobId | None = None
     on_conflict: OnConflict = "hold"
+    budget_usd: float | None = None
 
     @property
     def chosen(self) -> tuple[int, ...] | None:
@@ -57,6 +58,7 @@ class Wish:
             source_job_id=self.source_job_id,
             on_conflict=self.on_conflict,
             submitted_by=submitted_by,
+            budget_usd=self.budget_usd,
         )
 
     def more(self, job_id: JobId) -> list[AddSamples]:

@@ -38,6 +38,7 @@ class Work:
     commands: tuple[Message, ...] = ()
     adopts: bool = False
     retry_failed: bool = False
+    budget_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,7 @@ async def _begin(process: Embedded, work: Work) -> None:
         id=message_id("resume_job", work.job_id, time.time_ns()),
         job_id=work.job_id,
         retry_failed=work.retry_failed,
+        budget_usd=work.budget_usd,
     )
     await process.carrier.publish([resume, *work.commands])
 

@@ -12,6 +12,7 @@ from labelbus_contracts.model import Frozen
 JobMode = Literal["preview", "apply"]
 OnConflict = Literal["hold", "overwrite"]
 LabelerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+BudgetUsd = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 MAX_IDS_PER_MESSAGE = 10_000
 MERGE: Final = "merge"
 """The labeler of a step with branches: the dispatcher merges their drafts itself."""
@@ -75,7 +76,8 @@ class DataFilter(Frozen):
 class ActionSpec(Frozen):
     """A named recipe: ordered steps, which data, and metadata to set on it afterwards.
 
-    `revision` is given where the action is kept in the ledger under its name.
+    `revision` is given where the action is kept in the ledger under its name. `budget_usd` is what a job of
+    it may spend on paid models, unless the job says otherwise.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -83,6 +85,7 @@ class ActionSpec(Frozen):
     steps: Annotated[tuple[StepSpec, ...], Field(min_length=1)]
     data: DataFilter = DataFilter()
     metadata_after: dict[str, str] = Field(default_factory=dict)
+    budget_usd: BudgetUsd | None = Field(default=None, exclude_if=lambda budget: budget is None)
 
     @cached_property
     def places(self) -> tuple[Place, ...]:

@@ -8,6 +8,7 @@ from labelbus_contracts.ids import JobId, ProjectId, SampleId, SecretName, Studi
 from labelbus_contracts.jobs import (
     MAX_IDS_PER_MESSAGE,
     ActionSpec,
+    BudgetUsd,
     FailureLimit,
     JobMode,
     LabelerName,
@@ -28,7 +29,8 @@ class SubmitJob(JobCommand):
     """Start a job, or take up again what `job_id` names.
 
     `source_job_id` applies the stored proposals of that preview without computing anything. `carrier` is
-    the cluster, or the embedded process, that the job belongs to.
+    the cluster, or the embedded process, that the job belongs to. `budget_usd` is the most that its calls of
+    paid models may cost; it comes before the action's.
     """
 
     kind: Literal["submit_job"] = "submit_job"
@@ -43,6 +45,12 @@ class SubmitJob(JobCommand):
     failure_limit: FailureLimit = FailureLimit()
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
     submitted_by: str = ""
+    budget_usd: BudgetUsd | None = Field(default=None, exclude_if=lambda budget: budget is None)
+
+    @property
+    def cap_usd(self) -> float | None:
+        """Return what the job may spend: its own budget, or its action's; None is no limit."""
+        return self.action.budget_usd if self.budget_usd is None else self.budget_usd
 
 
 class AddSamples(JobCommand):
@@ -68,10 +76,14 @@ class PauseJob(JobCommand):
 
 
 class ResumeJob(JobCommand):
-    """Go on with a paused job, or try the failed samples of a finished one again (`retry_failed`)."""
+    """Go on with a paused job, or try the failed samples of a finished one again (`retry_failed`).
+
+    `budget_usd` replaces the job's budget, what is spent included.
+    """
 
     kind: Literal["resume_job"] = "resume_job"
     retry_failed: bool = False
+    budget_usd: BudgetUsd | None = Field(default=None, exclude_if=lambda budget: budget is None)
 
 
 class SampleCommand(Message):

@@ -139,9 +139,21 @@ _COUNT_IN_FLIGHT = (
 
 
 def fingerprint(submit: SubmitJob) -> str:
-    """Return a stable hash of what a job does and to what, whoever submits it and under whichever id."""
+    """Return a stable hash of what a job does and to what, whoever submits it and under whichever id.
+
+    What it may cost does not count: a job goes on with a higher budget.
+    """
     what = submit.model_dump_json(
-        include={"project_id", "action", "selection", "mode", "studio_job_id", "source_job_id", "on_conflict"}
+        include={
+            "project_id",
+            "action",
+            "selection",
+            "mode",
+            "studio_job_id",
+            "source_job_id",
+            "on_conflict",
+        },
+        exclude={"action": {"budget_usd"}},
     )
     return hashlib.sha256(what.encode()).hexdigest()
 

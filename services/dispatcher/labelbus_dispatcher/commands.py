@@ -8,6 +8,7 @@ from labelbus_contracts.v1 import commands
 from labelbus_contracts.v1.message import Message
 from labelbus_labeling.labeler import Registration
 from labelbus_ledger import dispatcher as ledger_rows
+from labelbus_ledger import spending
 from labelbus_ledger.dispatcher import JobHead
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.instances import capacities
@@ -85,6 +86,7 @@ class JobCommands:
             return await self._implied(conn, submit.job_id)
         if (reason := await self._complaint(conn, submit)) is not None:
             return (announce.rejected(await reject(conn, head, reason, now=now)),)
+        await spending.set_cap(self._ledger, conn, submit.job_id, submit.cap_usd)
         if submit.selection.ids is not None and submit.selection.sample is None:
             await self._append(conn, head, submit.selection.ids, last=not submit.selection.more_follow)
         return ()
@@ -160,6 +162,8 @@ class JobCommands:
         if head.desired_state == "cancel" or head.state in ("cancelled", "rejected"):
             reason = f"Job {head.job_id} is {head.state} and cannot be resumed. Submit another one."
             return (announce.refused(message, reason),)
+        if message.budget_usd is not None:
+            await spending.set_cap(self._ledger, conn, head.job_id, message.budget_usd)
         again = message.retry_failed and await ledger_rows.any_in(conn, head.job_id, ("failed",))
         if not again and (head.runs or head.has_ended):
             return ()

@@ -32,6 +32,7 @@ class Limits:
     deadline_s: float = 900.0
     processing_s: float = 1800.0
     processing_wait_s: float = 15.0
+    rate_s: float = 86_400.0  # a provider's limits are waited out, those of a day included
     stopped_wait_s: float = 2.0  # as long as workers may not know yet that a job goes on
     attempts_in_all: int = 50  # bounds jobs that compute a sample again because of each other
 
@@ -221,6 +222,8 @@ def _failed(row: SampleRow, event: events.SampleFailed, now: float, limits: Limi
         if now - (now if row.first_sent_at is None else row.first_sent_at) < limits.processing_s:
             return Decision(_again(row, now + max(wait_s, limits.processing_wait_s)))
         return Decision(_ended(row, "failed", now, event.code, event.reason))
+    if event.code == "rate" and now - (row.first_sent_at or now) < limits.rate_s:
+        return Decision(_again(row, now + max(wait_s, limits.stopped_wait_s)))
     return Decision(_retried(row, now, limits, event.code, event.reason, wait_s))
 
 
