@@ -4,8 +4,10 @@ import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path as FilePath
 
-from labelbus_contracts.jobs import ActionSpec, DataFilter, StepSpec
+from labelbus_contracts.jobs import MERGE, ActionSpec, Branch, DataFilter, StepSpec
+from labelbus_dispatcher.merge import MERGE_REGISTRATION, merge_fault
 from labelbus_labeling.labeler import Registration
+from labelbus_labeling.registry import check_together
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -42,9 +44,17 @@ def action_of(document: Document, labelers: Mapping[str, Registration]) -> Actio
     faults = _unknown_keys(document)
     for index, step in enumerate(spec.steps):
         faults += _step_faults(document, index, step, labelers)
+    if not faults:
+        faults = _clash(document, spec, labelers)
     if faults:
         raise _together(faults)
     return spec
+
+
+def check_action(action: ActionSpec, labelers: Mapping[str, Registration]) -> None:
+    """Check an action that comes from no file. Raises `BadInput` with every fault, one per line."""
+    value = action.model_dump(mode="json", exclude_defaults=True, exclude={"revision"})
+    action_of(Document(f"action {action.shown_name}", value, []), labelers)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -60,12 +70,39 @@ def _step_faults(
     document: Document, index: int, step: StepSpec, labelers: Mapping[str, Registration]
 ) -> list[BadInput]:
     path: Path = ("steps", index)
-    registration = labelers.get(step.labeler)
+    fault = merge_fault(step)
+    if fault is not None:
+        key = "branches" if step.branches else "labeler"
+        return [document.error((*path, key), f"{fault[0].upper()}{fault[1:]}", key=True)]
+    if not step.branches:
+        return _work_faults(document, path, step, labelers)
+    faults = _work_faults(document, path, step, {MERGE: MERGE_REGISTRATION})
+    for number, branch in enumerate(step.branches):
+        faults += _work_faults(document, (*path, "branches", number), branch, labelers)
+    return faults
+
+
+def _clash(document: Document, action: ActionSpec, labelers: Mapping[str, Registration]) -> list[BadInput]:
+    """Find the first labeler that cannot work on the same samples as those before it."""
+    clash = check_together([labelers[place.work.labeler] for place in action.places])
+    if clash is None:
+        return []
+    place = action.places[clash.place]
+    path: Path = ("steps", place.step)
+    if place.spec.branches:
+        path = (*path, "branches", clash.place - place.begins)
+    return [document.error((*path, "labeler"), f"Step {place.step}: {clash.reason}")]
+
+
+def _work_faults(
+    document: Document, path: Path, work: Branch, labelers: Mapping[str, Registration]
+) -> list[BadInput]:
+    registration = labelers.get(work.labeler)
     if registration is None:
-        text = f"There is no labeler '{step.labeler}'. {nearest(step.labeler, labelers)}"
+        text = f"There is no labeler '{work.labeler}'. {nearest(work.labeler, labelers)}"
         return [document.error((*path, "labeler"), text)]
     try:
-        registration.parameters.model_validate(dict(step.parameters))
+        registration.parameters.model_validate(dict(work.parameters))
     except ValidationError as error:
         where: Path = (*path, "parameters")
         return [_fault(document, detail, registration.parameters, where) for detail in error.errors()]
@@ -116,10 +153,19 @@ def _unknown_keys(document: Document) -> list[BadInput]:
     for index, step in enumerate(steps if isinstance(steps, list) else []):
         if isinstance(step, dict):
             faults += _extra(document, ("steps", index), step, StepSpec)
+            faults += _unknown_in_branches(document, index, step.get("branches"))
             if isinstance(step.get("when"), dict):
                 faults += _extra(
                     document, ("steps", index, "when"), step["when"], _model_of(StepSpec, "when")
                 )
+    return faults
+
+
+def _unknown_in_branches(document: Document, index: int, branches: object) -> list[BadInput]:
+    faults: list[BadInput] = []
+    for number, branch in enumerate(branches if isinstance(branches, list) else []):
+        if isinstance(branch, dict):
+            faults += _extra(document, ("steps", index, "branches", number), branch, Branch)
     return faults
 
 
@@ -132,11 +178,10 @@ def _model_of(model: type[BaseModel], name: str) -> type[BaseModel]:
 def _extra(
     document: Document, path: Path, value: dict[str, object], model: type[BaseModel]
 ) -> list[BadInput]:
-    unknown = [key for key in value if str(key) not in model.model_fields]
+    known = set(model.model_fields) - {"revision"}
+    unknown = [key for key in value if str(key) not in known]
     return [
-        document.error(
-            (*path, str(key)), f"Unknown key '{key}'. {nearest(str(key), model.model_fields)}", key=True
-        )
+        document.error((*path, str(key)), f"Unknown key '{key}'. {nearest(str(key), known)}", key=True)
         for key in unknown
     ]
 

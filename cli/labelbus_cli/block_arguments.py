@@ -43,7 +43,7 @@ def read_arguments(argv: Sequence[str], registration: Registration) -> BlockArgu
     for option, value in found.items():
         if option in fields:
             name, info = fields[option]
-            given[name] = _value(option, value, info)
+            given[name] = value_of(option, value, info)
     return BlockArguments(
         ids_file=Path(str(found[_IDS])),
         studio_job_id=_job(found.get(_PROPOSE)),
@@ -107,7 +107,8 @@ def _pairs(argv: list[str], *, known: set[str], flags: set[str]) -> tuple[dict[s
     return found, ignored
 
 
-def _value(option: str, value: str | bool, info: FieldInfo) -> object:
+def value_of(option: str, value: str | bool, info: FieldInfo) -> object:
+    """Return what a text of Studio's means for a field. Raises `BadInput` for a truth value that is none."""
     if isinstance(value, bool):
         return value
     if kind(info) in ("flag", "boolean"):

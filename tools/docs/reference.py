@@ -230,8 +230,8 @@ def _keys(model: type[BaseModel], title: str) -> str:
     head = f"### {'In the file' if title == 'the file' else f'In `{title}`'}\n\n"
     text = " ".join((inspect.getdoc(model) or "").split())
     table = "| key | value | default |\n|---|---|---|\n"
-    fields = model.model_fields.items()
-    rows = [f"| `{name}` | {_key_type(info)} | {_key_default(info)} |" for name, info in fields]
+    fields = {name: info for name, info in model.model_fields.items() if name != "revision"}  # the ledger's
+    rows = [f"| `{name}` | {_key_type(info)} | {_key_default(info)} |" for name, info in fields.items()]
     return f"{head}{text}\n\n{table}" + "\n".join(rows)
 
 

@@ -1,14 +1,17 @@
 """`labelbus submit`: send an action to a cluster."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from labelbus_runtime import loop
 
 
 def submit(
-    action: Annotated[Path, typer.Argument(help="The action file.")],
+    action: Annotated[
+        str,
+        typer.Argument(metavar="ACTION", help="An action file, or a stored action: NAME or NAME@REVISION."),
+    ],
     project: Annotated[int, typer.Option("--project", help="The project's number.")],
     secret: Annotated[str, typer.Option("--secret", help="ledger:NAME, see `labelbus secrets put`.")],
     data_ids_file: Annotated[
@@ -24,23 +27,27 @@ def submit(
     ] = None,
     on_conflict: Annotated[Literal["hold", "overwrite"], typer.Option()] = "hold",
     weight: Annotated[int, typer.Option(min=1, max=1000, help="Share of the cluster among jobs.")] = 1,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="USD", help="The most that calls of paid models may cost."),
+    ] = None,
 ) -> None:
     """Submit a job to a cluster (Kafka, or LABELBUS_URL with LABELBUS_TOKEN) and print its id."""
     from labelbus_contracts.ids import ProjectId, SecretName
 
-    from labelbus_cli.actions import read_action
     from labelbus_cli.cluster import publish
     from labelbus_cli.errors import BadInput
     from labelbus_cli.ids_file import read_ids
     from labelbus_cli.labelers import all_labelers
     from labelbus_cli.plan import Wish, new_job_id
     from labelbus_cli.session import configure_logs
+    from labelbus_cli.stored_actions import action_named
 
     if apply and propose_actions is not None:
         raise BadInput("--apply writes and --propose-actions previews. Give one of them.")
     if not secret.startswith("ledger:"):
         raise BadInput("A cluster finds keys in the ledger only. Store one with `labelbus secrets put NAME`.")
-    spec = read_action(action, all_labelers())
+    spec = loop.run(action_named(action, all_labelers()))
     wish = Wish(
         project_id=ProjectId(project),
         action=spec,
@@ -50,11 +57,12 @@ def submit(
         seed=seed,
         studio_job_id=propose_actions,
         on_conflict=on_conflict,
+        budget_usd=budget,
     )
     job_id = new_job_id()
     command = wish.submit(job_id, SecretName(secret), "cli").model_copy(update={"weight": weight})
     configure_logs()
-    typer.echo(asyncio.run(publish([command, *wish.more(job_id)])))
+    typer.echo(loop.run(publish([command, *wish.more(job_id)])))
 
 
 def topics() -> None:
@@ -62,5 +70,5 @@ def topics() -> None:
     from labelbus_cli.cluster import create_topics
     from labelbus_cli.labelers import all_labelers
 
-    asyncio.run(create_topics(sorted(all_labelers())))
+    loop.run(create_topics(sorted(all_labelers())))
     typer.echo("The topics are there.")

@@ -1,16 +1,19 @@
 """`labelbus run`: label the samples of one project in this process."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from labelbus_runtime import loop
 
 OnConflictOption = Literal["hold", "overwrite"]
 
 
 def run(
-    action: Annotated[Path, typer.Argument(help="The action file.")],
+    action: Annotated[
+        str,
+        typer.Argument(metavar="ACTION", help="An action file, or a stored action: NAME or NAME@REVISION."),
+    ],
     data_ids_file: Annotated[
         Path | None,
         typer.Option("--data-ids-file", help="JSON file with sample ids; else the action's filter."),
@@ -28,17 +31,21 @@ def run(
         OnConflictOption, typer.Option(help="What to do with samples that somebody changed meanwhile.")
     ] = "hold",
     report: Annotated[Path | None, typer.Option(help="Where to write the report.")] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="USD", help="The most that calls of paid models may cost."),
+    ] = None,
 ) -> None:
     """Label samples: a preview unless --apply is given. Run it again to go on after an interruption."""
-    from labelbus_cli.actions import read_action
     from labelbus_cli.errors import BadInput
     from labelbus_cli.ids_file import read_ids
     from labelbus_cli.labelers import all_labelers
     from labelbus_cli.once import Once, once
+    from labelbus_cli.stored_actions import action_named
 
     if apply and propose_actions is not None:
         raise BadInput("--apply writes and --propose-actions previews. Give one of them.")
-    spec = read_action(action, all_labelers())
+    spec = loop.run(action_named(action, all_labelers()))
     ids = None if data_ids_file is None else read_ids(data_ids_file)
     if ids is not None and ids.repeated:
         typer.echo(f"Note: {ids.repeated} repeated ids in {data_ids_file} are taken once.", err=True)
@@ -53,5 +60,6 @@ def run(
         new=new,
         on_conflict=on_conflict,
         report=report,
+        budget_usd=budget,
     )
-    raise typer.Exit(asyncio.run(once(asked)))
+    raise typer.Exit(loop.run(once(asked)))

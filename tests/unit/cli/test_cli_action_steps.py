@@ -1,0 +1,102 @@
+"""Branches and data kinds in action files: what is read, and where faults are said to be."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from labelbus_cli.action_text import as_yaml
+from labelbus_cli.actions import check_action, read_action
+from labelbus_cli.errors import BadInput
+from labelbus_contracts.jobs import ActionSpec
+from labelbus_labeling.labeler import Registration
+
+Labelers = dict[str, Registration]
+BRANCHED = """\
+name: two opinions
+steps:
+  - labeler: merge
+    parameters: {method: vote, votes: 2, iou: 0.5}
+    branches:
+      - labeler: finder
+        parameters: {prompt: "no"}
+      - labeler: owl-vit
+        parameters: {prompt: "a cat (cat, 0.2)"}
+    when: {max_score: 0.5}
+"""
+
+
+@pytest.fixture
+def labelers(labelers: Labelers) -> Labelers:
+    """Add one that listens."""
+    ears = replace(labelers["finder"], name="ears", operates_on=frozenset({"audio"}))
+    return {**labelers, "ears": ears}
+
+
+def fault(tmp_path: Path, labelers: Labelers, text: str) -> str:
+    """Return what is said of a wrong file, without the folder."""
+    path = tmp_path / "action.yaml"
+    path.write_text(text)
+    with pytest.raises(BadInput) as raised:
+        read_action(path, labelers)
+    return str(raised.value).replace(f"{tmp_path}/", "")
+
+
+def test_branches_are_read(tmp_path: Path, labelers: Labelers) -> None:
+    """A step with branches has one place for each, and its own condition."""
+    path = tmp_path / "action.yaml"
+    path.write_text(BRANCHED)
+    action = read_action(path, labelers)
+    assert [place.work.labeler for place in action.places] == ["finder", "owl-vit"]
+    assert [(place.begins, place.ends) for place in action.places] == [(0, 2), (0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("votes: 2", "votes: 3", "action.yaml:5:5: 3 votes are more than its 2 branches"),
+        ("iou: 0.5", "iuo: 0.5", "action.yaml:4:42: There is no parameter 'iuo'. Did you mean 'iou'?"),
+        ("labeler: merge", "labeler: finder", "has the labeler merge, not finder"),
+        ("labeler: owl-vit", "labeler: owl", "action.yaml:8:18: There is no labeler 'owl'"),
+        ('prompt: "no"', "promt: x", "action.yaml:7:22: There is no parameter 'promt'"),
+        ("      - labeler: owl-vit", "      - wehn: x\n        labeler: owl-vit", "Unknown key 'wehn'"),
+        ("labeler: finder", "labeler: ears", "Step 0: owl-vit works on images"),
+    ],
+)
+def test_a_fault_in_branches_is_named_with_its_place(
+    tmp_path: Path, labelers: Labelers, old: str, new: str, said: str
+) -> None:
+    """Line and column are those of the file."""
+    assert said in fault(tmp_path, labelers, BRANCHED.replace(old, new, 1))
+
+
+def test_steps_for_different_data_are_refused(tmp_path: Path, labelers: Labelers) -> None:
+    """Images and audio in one action: the second step is named, with its place."""
+    text = (
+        "name: x\nsteps:\n- labeler: finder\n  parameters: {prompt: a}\n"
+        "- labeler: ears\n  parameters: {prompt: a}\n"
+    )
+    assert fault(tmp_path, labelers, text) == (
+        "action.yaml:5:12: Step 1: ears works on audio, and finder on none of these. "
+        "Make two actions of them."
+    )
+
+
+def test_a_revision_is_not_given_in_a_file(tmp_path: Path, labelers: Labelers) -> None:
+    """The ledger counts revisions."""
+    assert "Unknown key 'revision'" in fault(tmp_path, labelers, f"revision: 2\n{BRANCHED}")
+
+
+def test_an_action_is_written_as_it_is_read(tmp_path: Path, labelers: Labelers) -> None:
+    """Texts of several lines, words of truth and branches come back the same."""
+    path = tmp_path / "action.yaml"
+    path.write_text(BRANCHED.replace('"no"', '"no\\nyes\\n"') + "metadata_after: {reviewed: no}\n")
+    action = read_action(path, labelers)
+    path.write_text(as_yaml(action.model_copy(update={"revision": 4})))
+    assert read_action(path, labelers) == action
+
+
+def test_a_stored_action_is_checked_like_a_file(labelers: Labelers) -> None:
+    """What was right once may name a labeler that is gone."""
+    spec = ActionSpec.model_validate({"name": "old", "revision": 2, "steps": [{"labeler": "gone"}]})
+    with pytest.raises(BadInput, match="action old@2:1:1: There is no labeler 'gone'"):
+        check_action(spec, labelers)
