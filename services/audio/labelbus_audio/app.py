@@ -1,0 +1,7 @@
+"""The audio labeler as a process on Kafka: `uvicorn labelbus_audio.app:app`."""
+
+from labelbus_labeling.app import kafka_app
+
+from labelbus_audio import registration
+
+app = kafka_app(registration())

@@ -1,0 +1,73 @@
+"""Which engine listens: a dedicated endpoint, the model here, or Hugging Face's router."""
+
+from collections.abc import Callable
+from typing import Final
+
+import httpx
+
+from labelbus_audio.ears import Ears
+from labelbus_audio.errors import EngineUnavailable
+from labelbus_audio.loading import is_installed
+from labelbus_audio.local import LocalEars
+from labelbus_audio.remote import Place, RemoteEars
+from labelbus_audio.settings import AudioSettings
+
+_WAYS: Final = (
+    "Set HF_INFERENCE_ENDPOINT to the address of an endpoint that classifies audio, install "
+    "labelbus-audio[torch] to run the model here, or set HF_API_KEY to use Hugging Face's router."
+)
+
+
+def choose_ears(settings: AudioSettings, *, local_is_installed: Callable[[], bool] = is_installed) -> Ears:
+    """Return the engine that is asked for; `auto` is the first that is configured or installed.
+
+    Raises `EngineUnavailable`.
+    """
+    if settings.engine == "endpoint" or (settings.engine == "auto" and settings.hf_inference_endpoint):
+        return _endpoint(settings)
+    if settings.engine == "local" or (settings.engine == "auto" and local_is_installed()):
+        return LocalEars(settings)
+    if settings.engine == "router" or settings.hf_api_key is not None:
+        return _router(settings)
+    raise EngineUnavailable(f"No engine can listen. {_WAYS}")
+
+
+def _endpoint(settings: AudioSettings) -> Ears:
+    url = settings.hf_inference_endpoint
+    if not url:
+        raise EngineUnavailable(
+            "LABELBUS_AUDIO_ENGINE is endpoint, and no endpoint is named. Set HF_INFERENCE_ENDPOINT to its "
+            "full address."
+        )
+    place = Place(
+        name="The endpoint",
+        url=url,
+        model=f"endpoint:{_host(url)}",
+        variable="HF_INFERENCE_ENDPOINT",
+        key=settings.hf_api_key,
+    )
+    return _remote(place, settings)
+
+
+def _router(settings: AudioSettings) -> Ears:
+    if settings.hf_api_key is None:
+        raise EngineUnavailable("Hugging Face's router wants a key. Set HF_API_KEY.")
+    place = Place(
+        name="Hugging Face's router",
+        url=f"{settings.router.rstrip('/')}/{settings.model}",
+        model=settings.model,
+        variable="LABELBUS_AUDIO_MODEL",
+        key=settings.hf_api_key,
+    )
+    return _remote(place, settings)
+
+
+def _remote(place: Place, settings: AudioSettings) -> Ears:
+    return RemoteEars(place, concurrency=settings.remote_concurrency, timeout_s=settings.remote_timeout_s)
+
+
+def _host(url: str) -> str:
+    try:
+        return httpx.URL(url).host
+    except httpx.InvalidURL as error:
+        raise EngineUnavailable("HF_INFERENCE_ENDPOINT is no valid address. Correct it.") from error

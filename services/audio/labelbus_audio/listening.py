@@ -1,0 +1,97 @@
+"""Listening to a clip once: equal windows are heard once, and what was heard lately is not asked again."""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from labelbus_contracts.v1.events import Usage
+from labelbus_labeling.labeler import LabelTask
+from labelbus_labeling.paid import Answer as Paid
+from labelbus_labeling.paid import Estimate, digest_of
+
+from labelbus_audio.ears import Answer, Ears, Heard, Query
+from labelbus_audio.windows import Window
+
+_KEPT = 20_000
+"""Answers kept in memory: a clip that is tried again asks only for what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """The answers of a clip's windows, in their order, and what they took."""
+
+    answers: tuple[Answer, ...]
+    usage: Usage
+
+
+class Listener:
+    """Puts queries to an engine; calls elsewhere go through the task's door for paid calls."""
+
+    def __init__(self, ears: Ears) -> None:
+        self._ears = ears
+        self._kept: OrderedDict[str, Answer] = OrderedDict()
+
+    async def listen(self, task: LabelTask, query: Query) -> Listened:
+        """Answer every window. Raises `SampleRefused`, `RetryLater`."""
+        names = [_name(query, window) for window in query.windows]
+        distinct = dict(zip(names, query.windows, strict=True))
+        if self._ears.is_elsewhere:
+            found, usage = await self._asked(task, query, distinct)
+        else:
+            found, usage = await self._heard(query, distinct), Usage()
+        return Listened(tuple(found[name] for name in names), usage)
+
+    async def _asked(
+        self, task: LabelTask, query: Query, distinct: dict[str, Window]
+    ) -> tuple[dict[str, Answer], Usage]:
+        async def call() -> Paid:
+            found = await self._heard(query, distinct)
+            return Paid(_written([found[name] for name in distinct]), Usage(), self._ears.model)
+
+        answer = await task.paid.ask(
+            provider="huggingface",
+            model=self._ears.model,
+            digest=digest_of("audio", json.dumps(list(distinct)), {"top": query.top}),
+            worst=Estimate(0, 0, 0.0),  # billed by the hour or by the second, never by the call
+            call=call,
+        )
+        return dict(zip(distinct, _read(answer.text), strict=True)), answer.usage
+
+    async def _heard(self, query: Query, distinct: dict[str, Window]) -> dict[str, Answer]:
+        """Return the answers by name, those of this process's memory included."""
+        found = {name: self._kept[name] for name in distinct if name in self._kept}
+        missing = {name: window for name, window in distinct.items() if name not in found}
+        failures: list[Exception] = []
+        if missing:
+            answers = await self._ears.hear(replace(query, windows=tuple(missing.values())))
+            for name, answer in zip(missing, answers, strict=True):
+                if isinstance(answer, Exception):
+                    failures.append(answer)
+                else:
+                    found[name] = self._keep(name, answer)
+        if failures:
+            raise failures[0]
+        return found
+
+    def _keep(self, name: str, answer: Answer) -> Answer:
+        self._kept[name] = answer
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return answer
+
+
+def _name(query: Query, window: Window) -> str:
+    """Return what makes two questions equal: the sound, its rate, its padding and how many labels."""
+    digest = hashlib.sha256(query.clip.values[window.start : window.end].tobytes())
+    digest.update(f"{query.clip.rate}/{query.length}/{query.top}".encode())
+    return digest.hexdigest()
+
+
+def _written(answers: Sequence[Answer]) -> str:
+    return json.dumps([[[one.label, one.score] for one in answer] for answer in answers])
+
+
+def _read(text: str) -> list[Answer]:
+    return [tuple(Heard(str(label), float(score)) for label, score in answer) for answer in json.loads(text)]

@@ -1,0 +1,220 @@
+"""The labeler: drafts from what an engine hears, whichever engine it is."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from labelbus_audio import registration
+from labelbus_audio.choosing import choose_ears
+from labelbus_audio.clips import Values, wav_of
+from labelbus_audio.ears import Answer, Heard, Query
+from labelbus_audio.errors import EngineUnavailable
+from labelbus_audio.labeler import AudioLabeler, make_labeler
+from labelbus_audio.local import LocalEars
+from labelbus_audio.parameters import AudioParameters
+from labelbus_audio.remote import RemoteEars
+from labelbus_audio.settings import DEFAULT_MODEL, AudioSettings
+from labelbus_contracts.labels import LabelPart, LabelSet, TimeRange
+from labelbus_labeling.labeler import Labeled, LabelTask, Registration
+from labelbus_labeling.testing import LabelerConformance
+from labelbus_runtime.errors import RetryLater, SampleRefused, SettingsError
+from pydantic import ValidationError
+
+MakeTask = Callable[..., LabelTask]
+Spans = Callable[[tuple[TimeRange, ...]], list[tuple[int, int, str]]]
+
+
+class LoudnessEars:
+    """Hears speech in loud windows, music in soft ones and silence in quiet ones; notes what it was asked."""
+
+    model = "loudness"
+    is_elsewhere = True
+
+    def __init__(self) -> None:
+        self.queries: list[Query] = []
+        self.failing: set[int] = set()
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def hear(self, query: Query) -> list[Answer | Exception]:
+        self.queries.append(query)
+        answers: list[Answer | Exception] = []
+        for number, window in enumerate(query.windows):
+            loud = float(np.abs(query.clip.cut(window, at_least=query.length)).max())
+            name = "Speech" if loud > 0.5 else "Music" if loud > 0.01 else "Silence"
+            fails = number in self.failing
+            answers.append(RetryLater("busy") if fails else (Heard("Rain", 0.95), Heard(name, 0.9)))
+        return answers
+
+
+@pytest.fixture
+def ears() -> LoudnessEars:
+    """The engine."""
+    return LoudnessEars()
+
+
+def levels(*loud: float, rate: int = 1000) -> bytes:
+    """Return a WAV with a second of each level, and so much noise that no window equals another."""
+    noise = np.random.default_rng(1).uniform(0.99, 1, rate * len(loud))
+    return wav_of((np.repeat(np.array(loud), rate) * noise).astype(np.float32), rate)
+
+
+async def answer(ears: LoudnessEars, task: LabelTask) -> Labeled:
+    """Label one task."""
+    (outcome,) = await AudioLabeler(ears).label([task])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+async def test_ranges_cover_the_clip(ears: LoudnessEars, task: MakeTask, spans: Spans) -> None:
+    """The best label of interest that is sure enough, renamed, or the other label; metadata as officially."""
+    wanted = "Speech (Talk)\nmusic"
+    labeled = await answer(ears, task(levels(0.9, 0.1, 0.0, 0.9), audioset_labels=wanted))
+    assert spans(labeled.draft.ranges) == [
+        (0, 999, "talk"), (1000, 1999, "music"), (2000, 2999, "other"), (3000, 3999, "talk")
+    ]  # fmt: skip
+    assert [one.score for one in labeled.draft.ranges] == [0.9, 0.9, None, 0.9]
+    assert labeled.draft.metadata == {
+        "labeled_by": "audio-spectrogram-transformer",
+        "ast_labels": "speech (talk), music",
+    }
+    unsure = await answer(ears, task(levels(0.9), min_confidence=0.91, other_label="?", write_metadata=False))
+    assert (spans(unsure.draft.ranges), unsure.draft.metadata) == ([(0, 999, "?")], {})
+
+
+async def test_equal_windows_are_heard_once(ears: LoudnessEars, task: MakeTask) -> None:
+    """Silence that comes again is not asked again, nor is anything that this process has heard."""
+    data = wav_of(np.zeros(8000, np.float32), 1000)
+    labeler = AudioLabeler(ears)
+    for _ in range(2):
+        await labeler.label([task(data)])
+    assert [len(query.windows) for query in ears.queries] == [1]
+
+
+async def test_a_clip_that_failed_halfway_asks_only_for_the_rest(ears: LoudnessEars, task: MakeTask) -> None:
+    """What was heard before the fault is kept."""
+    labeler, one = AudioLabeler(ears), task(levels(0.9, 0.5, 0.1, 0.3))
+    ears.failing = {2}
+    assert isinstance((await labeler.label([one]))[0], RetryLater)
+    ears.failing = set()
+    assert isinstance((await labeler.label([one]))[0], Labeled)
+    assert [len(query.windows) for query in ears.queries] == [4, 1]
+
+
+async def test_a_short_clip_is_padded(ears: LoudnessEars, task: MakeTask, spans: Spans) -> None:
+    """It is one range; the model hears a whole window, but no more silence than it takes in."""
+    labeled = await answer(ears, task(levels(0.9), win_size_ms=3000))
+    assert spans(labeled.draft.ranges) == [(0, 999, "speech")]
+    assert (ears.queries[0].length, len(labeled.notes)) == (3000, 1)
+    await answer(ears, task(levels(0.9), win_size_ms=3_600_000))
+    assert ears.queries[1].length == 10_256
+
+
+async def test_ranges_count_in_studios_samples(ears: LoudnessEars, task: MakeTask, spans: Spans) -> None:
+    """A WAV at another rate than Studio's says the same of the same times."""
+    labeled = await answer(ears, task(levels(0.9, 0.1, rate=2000), count=200, frequency_hz=100.0))
+    assert spans(labeled.draft.ranges) == [(0, 99, "speech"), (100, 199, "music")]
+
+
+async def test_a_clip_without_values_is_refused(ears: LoudnessEars, task: MakeTask) -> None:
+    """Zero length, in the file or in Studio, is that sample's own fault."""
+    labeler = AudioLabeler(ears)
+    empty = task(wav_of(np.zeros(0, np.float32), 1000))
+    outcomes = await labeler.label([empty, task(levels(0.9), count=0), task(levels(0.9))])
+    assert [type(one) for one in outcomes] == [SampleRefused, SampleRefused, Labeled]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"win_stride_ms": 0}, "greater than or equal to 1"),
+        ({"win_size_ms": 0}, "greater than or equal to 1"),
+        ({"win_stride_ms": 1001}, "leaves gaps"),
+        ({"min_confidence": 1.5}, "less than or equal to 1"),
+        ({"overlap": "vote"}, "last"),
+        ({"audioset_labels": "spech"}, "Did you mean 'Speech'"),
+    ],
+)
+def test_wrong_parameters_are_refused(task: MakeTask, wrong: dict[str, object], said: str) -> None:
+    """Before any sample is listened to."""
+    with pytest.raises(ValidationError, match=said):
+        task(b"", **wrong)
+
+
+@pytest.mark.parametrize(
+    ("environ", "installed", "kind", "model"),
+    [
+        ({"HF_INFERENCE_ENDPOINT": "http://ears.test/x"}, True, RemoteEars, "endpoint:ears.test"),
+        ({"HF_API_KEY": "k"}, True, LocalEars, DEFAULT_MODEL),
+        ({"HF_API_KEY": "k"}, False, RemoteEars, DEFAULT_MODEL),
+        ({"LABELBUS_AUDIO_ENGINE": "router", "HF_API_KEY": "k"}, True, RemoteEars, DEFAULT_MODEL),
+        ({"LABELBUS_AUDIO_ENGINE": "local", "HF_API_KEY": "k"}, False, LocalEars, DEFAULT_MODEL),
+    ],
+)
+def test_auto_takes_the_first_that_is_there(
+    environ: dict[str, str], installed: bool, kind: type, model: str
+) -> None:
+    """An endpoint, the model here, the router; naming an engine decides."""
+    ears = choose_ears(AudioSettings.from_environment(environ), local_is_installed=lambda: installed)
+    assert isinstance(ears, kind)
+    assert ears.model == model
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({}, "HF_INFERENCE_ENDPOINT.*labelbus-audio.*HF_API_KEY"),
+        ({"LABELBUS_AUDIO_ENGINE": "endpoint"}, "HF_INFERENCE_ENDPOINT"),
+        ({"LABELBUS_AUDIO_ENGINE": "router"}, "HF_API_KEY"),
+        ({"LABELBUS_AUDIO_ENGINE": "ear"}, "LABELBUS_AUDIO_ENGINE: Input should be"),
+        ({"HF_INFERENCE_ENDPOINT": "ears"}, "begins with https"),
+    ],
+)
+def test_what_is_not_configured_is_named(environ: dict[str, str], said: str) -> None:
+    """The error says what to set."""
+    with pytest.raises(SettingsError, match=said) as caught:
+        choose_ears(AudioSettings.from_environment(environ), local_is_installed=lambda: False)
+    assert isinstance(caught.value, SettingsError)
+    assert issubclass(EngineUnavailable, SettingsError)
+
+
+class TestAudioConformance(LabelerConformance):
+    """What holds for every labeler holds for `audio`, with a true if tiny model."""
+
+    registration: ClassVar[Registration] = registration()
+    parameters = (
+        AudioParameters(
+            audioset_labels="speech\nmusic", win_size_ms=400, win_stride_ms=200, min_confidence=0
+        ),
+        AudioParameters(audioset_labels="bark", overlap="max-score"),
+    )
+    changes: ClassVar[frozenset[LabelPart]] = frozenset({"ranges"})
+
+    @pytest.fixture
+    async def labeler(self, tiny: Path) -> AsyncIterator[AudioLabeler]:
+        """Open the labeler as a process does."""
+        made = make_labeler(
+            {
+                "LABELBUS_AUDIO_ENGINE": "local",
+                "LABELBUS_AUDIO_MODEL": str(tiny),
+                "LABELBUS_AUDIO_DEVICE": "cpu",
+            }
+        )
+        await made.open()
+        yield made
+        await made.close()
+
+    async def test_keeps_other_labels(
+        self, labeler: AudioLabeler, task: MakeTask, sound: Callable[..., Values]
+    ) -> None:
+        """Ranges of earlier steps are replaced, as the official block does; the rest stays."""
+        draft = LabelSet(ranges=(TimeRange(start_index=0, end_index=5, label="old"),), metadata={"site": "A"})
+        (labeled,) = await labeler.label([task(wav_of(sound(1.0), 16_000), draft=draft)])
+        assert isinstance(labeled, Labeled)
+        assert "old" not in {one.label for one in labeled.draft.ranges}
+        assert labeled.draft.metadata["site"] == "A"
