@@ -1,0 +1,1 @@
+"""The classifier service: the labeler `pretrained` has another project's impulse label images."""
