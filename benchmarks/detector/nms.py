@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from labelbus_detector.nms import Floats, _by_matrix, _by_passes
+from labelbus_labeling.nms import Floats, _by_matrix, _by_passes
 
 
 def main() -> None:

@@ -5,9 +5,10 @@ import time
 from collections.abc import Mapping, Sequence
 
 from labelbus_contracts.v1.events import Usage
+from labelbus_labeling.geometry import merged_boxes
 from labelbus_labeling.labeler import Labeled, LabelTask
 
-from labelbus_detector.boxes import found_boxes, merged_boxes
+from labelbus_detector.boxes import found_boxes
 from labelbus_detector.detections import Detected, Detector, Query
 from labelbus_detector.local import LocalDetector
 from labelbus_detector.parameters import OwlVitParameters
@@ -50,7 +51,9 @@ class OwlVitLabeler:
         detected = await self._detector.detect(query)
         usage = Usage(seconds=time.perf_counter() - started)
         found = found_boxes(detected, lines, parameters, task.base.sample, task.source)
-        boxes = merged_boxes(task.draft.boxes, found, lines, parameters.delete_existing_bounding_boxes)
+        boxes = merged_boxes(
+            task.draft.boxes, found, {line.label for line in lines}, parameters.delete_existing_bounding_boxes
+        )
         metadata = {**task.draft.metadata, **_metadata(parameters)}
         draft = task.draft.model_copy(update={"boxes": boxes, "metadata": metadata})
         notes = (*detected.notes, *_frame_notes(task, detected))

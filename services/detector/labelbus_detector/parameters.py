@@ -4,14 +4,13 @@
 the field's default.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
+from labelbus_labeling.geometry import Deletion
 from labelbus_labeling.labeler import LabelerParameters
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from labelbus_detector.prompt import parse_prompt, unescaped
-
-Deletion = Literal["no", "matching-prompt", "yes"]
 
 
 def _read(text: str) -> str:

@@ -17,8 +17,8 @@ import torch
 from labelbus_detector.detections import Detection
 from labelbus_detector.engine import Ask, OwlEngine
 from labelbus_detector.loading import load_engine
-from labelbus_detector.nms import kept_by_label
 from labelbus_labeling.images import Frame
+from labelbus_labeling.nms import kept_by_label
 from scenes import HELD_OUT, PAIRS, TRAINED, Thing, draw
 
 SIZES: Final = ((320, 240), (240, 320), (256, 256), (640, 360), (200, 200))

@@ -2,10 +2,11 @@
 
 import pytest
 from labelbus_contracts.labels import BoundingBox, SampleFacts
-from labelbus_detector.boxes import found_boxes, in_studio_frame, merged_boxes
+from labelbus_detector.boxes import found_boxes
 from labelbus_detector.detections import Detected, Detection
 from labelbus_detector.parameters import OwlVitParameters
 from labelbus_detector.prompt import parse_prompt
+from labelbus_labeling.geometry import in_studio_frame, merged_boxes
 from labelbus_labeling.images import Frame
 from PIL import Image, ImageOps
 
@@ -95,16 +96,16 @@ def test_turned_images_are_turned_back_for_an_unturned_studio(orientation: int) 
 def test_existing_boxes_stay_by_mode() -> None:
     """ "no" keeps all, "matching-prompt" those of other labels, exactly spelled, "yes" none."""
     there = [BoundingBox(label=name, x=0, y=0, width=5, height=5) for name in ("cat", "Cat", "dog")]
-    lines = parse_prompt("a cat (cat)")
+    labels = {"cat"}
     new = [BoundingBox(label="cat", x=50, y=50, width=5, height=5, score=0.7, source="s")]
-    assert merged_boxes(there, new, lines, "no") == (*there, *new)
-    assert merged_boxes(there, new, lines, "matching-prompt") == (*there[1:], *new)
-    assert merged_boxes(there, new, lines, "yes") == tuple(new)
+    assert merged_boxes(there, new, labels, "no") == (*there, *new)
+    assert merged_boxes(there, new, labels, "matching-prompt") == (*there[1:], *new)
+    assert merged_boxes(there, new, labels, "yes") == tuple(new)
 
 
 def test_a_box_that_is_there_is_not_added_again() -> None:
     """Running twice changes nothing; the existing box stays as it is."""
     old = BoundingBox(label="cat", x=1, y=2, width=3, height=4)
     new = old.model_copy(update={"score": 0.9, "source": "s"})
-    assert merged_boxes([old], [new, new], parse_prompt("cat"), "no") == (old,)
-    assert merged_boxes([old], [new, new], parse_prompt("cat"), "yes") == (new,)
+    assert merged_boxes([old], [new, new], {"cat"}, "no") == (old,)
+    assert merged_boxes([old], [new, new], {"cat"}, "yes") == (new,)

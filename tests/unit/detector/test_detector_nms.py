@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from labelbus_detector import nms
-from labelbus_detector.nms import Floats, Mask
+from labelbus_labeling import nms
+from labelbus_labeling.nms import Floats, Mask
 
 
 def official(boxes: Floats, scores: Floats, threshold: float) -> Mask:
