@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -30,10 +30,16 @@ class CannotRun(Exception):
 
 
 class LocalKafka:
-    """One broker with its data in `folder`, on 127.0.0.1. It outlives this process unless stopped."""
+    """One broker with its data in `folder`, on 127.0.0.1. It outlives this process unless stopped.
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    `properties` are added to those of `server.properties`, and count before them.
+    """
+
+    def __init__(
+        self, folder: Path, port: int | None = None, properties: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
+        self._added = dict(properties or {})
         self.port = port or free_port()
         self.bootstrap_servers = f"127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -94,7 +100,8 @@ class LocalKafka:
             template = template.replace(name, value)
         shutil.copy(HERE / "log4j2.properties", self.folder)
         draft = self._properties.with_suffix(".draft")
-        draft.write_text(template)
+        kept = [line for line in template.splitlines() if line.split("=")[0] not in self._added]
+        draft.write_text("\n".join([*kept, *(f"{name}={value}" for name, value in self._added.items()), ""]))
         cluster = uuid.uuid4().hex[:22]
         storage = [java, *self._java_options, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format"]
         _run([*storage, "-t", cluster, "-c", str(draft)], "Kafka's storage could not be formatted")

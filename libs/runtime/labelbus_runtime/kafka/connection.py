@@ -55,8 +55,18 @@ def meaning_of(error: Exception, settings: KafkaSettings) -> LabelbusError:
     why = "no connection" if is_away else str(error) or type(error).__name__
     return Unavailable(
         f"Kafka at {settings.bootstrap_servers} does not answer ({why}). "
-        "Check KAFKA_BOOTSTRAP_SERVERS and that the broker runs."
+        f"Check KAFKA_BOOTSTRAP_SERVERS and that the broker runs{_also(settings)}."
     )
+
+
+def _also(settings: KafkaSettings) -> str:
+    """Return what else may be wrong: aiokafka does not tell a refused login from a broker that is away."""
+    if settings.security == "plaintext":
+        return ""
+    variables = ["LABELBUS_KAFKA_SECURITY", "LABELBUS_KAFKA_CA_FILE"]
+    if settings.security != "ssl":
+        variables += ["LABELBUS_KAFKA_TLS", "LABELBUS_KAFKA_USERNAME", "LABELBUS_KAFKA_PASSWORD"]
+    return f", and {', '.join(variables[:-1])} and {variables[-1]}"
 
 
 def is_fault(error: BaseException) -> bool:
