@@ -7,7 +7,11 @@ time is at most `burst_s` ahead. Times are unix seconds.
 from dataclasses import dataclass, replace
 from typing import Final
 
+HORIZON_S: Final = 2.0
+"""How far ahead a call reserves. Further ahead, refunds would come too late for those who have a place."""
+
 _MINUTE_S: Final = 60.0
+_SOONEST_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,11 @@ class TooSoon:
     """No place soon enough; nothing was reserved."""
 
     after_s: float
+
+    @property
+    def again_s(self) -> float:
+        """Return when to ask again: as soon as the place may be within the horizon."""
+        return max(_SOONEST_S, self.after_s - HORIZON_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1.events import Usage
 from labelbus_ledger.engine import Ledger
-from labelbus_ledger.rates import TooSoon
+from labelbus_ledger.rates import HORIZON_S, TooSoon
 from labelbus_ledger.spending import AnswerKey, Budget, KeptAnswer, Reserved, Settlement, Wish
 from labelbus_runtime.errors import RetryLater, SampleRefused
 
@@ -110,12 +110,16 @@ class Metered:
     async def _reserved(self, key: AnswerKey, worst: Estimate, until: float) -> Reserved:
         """Reserve. Money that is only held for calls under way is waited for, as it may be left over."""
         while True:
-            outcome = await self._till.reserve(self._wish(key, worst, max(0.0, until - time.monotonic())))
+            left_s = max(0.0, until - time.monotonic())
+            outcome = await self._till.reserve(self._wish(key, worst, min(left_s, HORIZON_S)))
             if isinstance(outcome, Reserved):
                 return outcome
             if isinstance(outcome, TooSoon):
-                raise _too_soon(key, outcome)
-            if not _is_only_held(outcome.budget, worst) or time.monotonic() >= until:
+                if outcome.again_s >= left_s:
+                    raise _too_soon(key, outcome)
+                await asyncio.sleep(outcome.again_s)
+                continue
+            if not _is_only_held(outcome.budget, worst) or not left_s:
                 raise _over_budget(self._job_id, key.model, outcome.budget, worst)
             await asyncio.sleep(_AGAIN_S)
 
