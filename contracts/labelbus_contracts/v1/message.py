@@ -18,7 +18,8 @@ class Message(Frozen):
 
     def routing(self) -> dict[str, str]:
         """Return the ids that travel in the headers, so that even an unreadable body can be answered."""
-        return {name: str(getattr(self, name)) for name in _routing_names(type(self))}
+        values = self.__dict__
+        return {name: str(values[name]) for name in _routing_names(type(self))}
 
 
 @lru_cache

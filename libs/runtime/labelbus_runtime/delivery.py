@@ -118,14 +118,13 @@ class Delivery:
 
     async def _handle(self, record: Record, message: Message, started: float) -> Ending | Held:
         attempt = waits = 0
-        asked = answers.question(self.worker.topic, record, message)
         while True:
             successes = self._successes
             error = await self._try(message)
             if error is None:
                 break
             if isinstance(error, Unavailable) or (
-                isinstance(error, RetryLater) and answers.later(asked, error) is None
+                isinstance(error, RetryLater) and not self._asks_to_come_back(record, message, error)
             ):
                 waits += 1
                 await self._wait_out(error, waits)

@@ -18,6 +18,7 @@ from prometheus_client import make_asgi_app
 
 from labelbus_runtime.errors import LabelbusError
 from labelbus_runtime.kafka.carrier import KafkaCarrier
+from labelbus_runtime.loop import collect_rarely
 from labelbus_runtime.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class ServiceApp(AsgiFastStream):
 
     async def lifespan(self, scope: Any, receive: Any, send: Any) -> None:
         """Start and stop. A failure that is understood is told in its sentence, not in a traceback."""
+        collect_rarely()
 
         async def tell(message: Any) -> None:
             if message["type"] == "lifespan.startup.failed" and self.failure is not None:
