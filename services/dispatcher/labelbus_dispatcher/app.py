@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from labelbus_contracts.topics import label_topic
 from labelbus_labeling.registry import installed
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger, LedgerSettings
@@ -27,7 +28,8 @@ def kafka_app() -> AsgiApp:
     runtime, kafka, ledger_settings = load(RuntimeSettings), load(KafkaSettings), load(LedgerSettings)
     settings = load(DispatcherSettings)
     configure_logging(runtime)
-    carrier = KafkaCarrier(kafka, source=SERVICE)
+    labelers = installed()
+    carrier = KafkaCarrier(kafka, source=SERVICE, topics=map(label_topic, labelers))
     ledger = Ledger.at(ledger_settings)
     clients = StudioClients(load(StudioSettings))
     carrier_id = kafka_carrier_id(kafka.bootstrap_servers, kafka.topic_prefix)
@@ -36,7 +38,7 @@ def kafka_app() -> AsgiApp:
         ledger,
         carrier_id=carrier_id,
         access=StudioAccess(clients, SecretStore(ledger, allow_env=False, keys=ledger_settings.secret_keys)),
-        labelers=installed(),
+        labelers=labelers,
         settings=settings,
         instance=runtime.instance,
     )

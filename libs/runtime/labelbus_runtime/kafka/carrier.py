@@ -39,14 +39,23 @@ _CHUNK: Final = 1_000
 class KafkaCarrier:
     """A `Carrier` on Kafka. Without a mounted worker it only publishes.
 
+    `topics` are those it publishes to beyond the fixed ones: they are created like the ones it reads, since
+    nobody may have started a reader yet.
+
     `broker` is FastStream's, for `app_for`; `registry` has its metrics and ours. Dead letters go to their
     topic unless a sink is given.
     """
 
     def __init__(
-        self, settings: KafkaSettings, *, source: str, dead_letters: DeadLetterSink | None = None
+        self,
+        settings: KafkaSettings,
+        *,
+        source: str,
+        dead_letters: DeadLetterSink | None = None,
+        topics: Iterable[Topic] = (),
     ) -> None:
         self.settings = settings
+        self._topics = tuple(topics)
         self._source = source
         self._dead_letters = dead_letters or _DeadLetterTopic(self._publish_records)
         self._ordered = OrderedMiddleware()
@@ -120,7 +129,7 @@ class KafkaCarrier:
 
     async def prepare(self) -> None:
         """Do what comes before the broker starts. Raises `Unavailable`, `SettingsError`."""
-        topics = [*FIXED_TOPICS, *(intake.delivery.worker.topic for intake in self._intakes)]
+        topics = [*FIXED_TOPICS, *self._topics, *(intake.delivery.worker.topic for intake in self._intakes)]
         await ensure_topics(topics, self.settings, create=self.settings.create_topics)
 
     async def begin(self) -> None:
