@@ -7,7 +7,7 @@ from labelbus_labeling.app import AsgiApp, kafka_app
 
 import labelbus_relabeler
 
-_NAMES = frozenset({"relabel"})
+_NAMES = frozenset({"detect_llm", "images", "relabel", "validate"})
 
 
 def __getattr__(name: str) -> AsgiApp:

@@ -5,14 +5,28 @@ the field's default.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
+from labelbus_labeling.geometry import Deletion
 from labelbus_labeling.labeler import LabelerParameters
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from labelbus_relabeler.answers import tidied
+from labelbus_relabeler.objects import parse_objects
 
 Detail = Literal["auto", "low", "high"]
+
+
+_PERSON: Final = (
+    'Is there a person in this picture? Respond only with "yes", "no" or "unsure" if you\'re not sure.'
+)
+_ANIMAL: Final = (
+    "What kind of animal is this? Respond with only the name of the animal. "
+    "If this is not animal, say 'remove'."
+)
+_ONE_LABEL: Final = (
+    'The answer should be a single label, e.g. \'Is there a person, respond only with "yes" or "no"\'.'
+)
 
 
 def _listed(value: object) -> object:
@@ -115,14 +129,7 @@ class RelabelParameters(LabelerParameters):
         description="What to ask about each box, whose part of the image is shown. "
         "The answer should be a single label.",
         json_schema_extra=extra(
-            "--prompt",
-            value="What kind of animal is this? Respond with only the name of the animal. "
-            "If this is not animal, say 'remove'.",
-            multiline=True,
-            placeholder="What kind of animal is this? Respond with only the name of the animal. "
-            "If this is not animal, say 'remove'.",
-            hint="The answer should be a single label, e.g. 'Is there a person, respond only with "
-            '"yes" or "no"\'.',
+            "--prompt", value=_ANIMAL, multiline=True, placeholder=_ANIMAL, hint=_ONE_LABEL
         ),
     )
     disable_labels: Labels = Field(
@@ -146,4 +153,149 @@ class RelabelParameters(LabelerParameters):
         description="Crops whose shorter side is below this are enlarged to it. 0 enlarges none.",
         json_schema_extra=extra("--least-crop-px", section="advanced", type="int"),
     )
+    model: Model = None
+
+
+class ImagesParameters(LabelerParameters):
+    """What to ask about a whole image, and which answers disable it."""
+
+    prompt: Prompt = Field(
+        title="Prompt",
+        description="What to ask about each image. The answer should be a single label.",
+        json_schema_extra=extra(
+            "--prompt",
+            value=_PERSON,
+            multiline=True,
+            placeholder=_PERSON,
+            hint=_ONE_LABEL,
+        ),
+    )
+    disable_labels: Labels = Field(
+        default=(),
+        title="Disable samples w/ label",
+        description="Answers that disable the sample, separated by commas: it is not trained on then.",
+        json_schema_extra=extra("--disable-labels", value="unsure"),
+    )
+    image_quality: ImageQuality = "auto"
+    concurrency: Concurrency = 10
+    allowed_labels: AllowedLabels = ()
+    model: Model = None
+
+
+class ValidateParameters(LabelerParameters):
+    """What makes an image with its boxes invalid."""
+
+    validation_prompt: Prompt = Field(
+        title="Validation prompt",
+        description="The sample is disabled where one of these is true.",
+        json_schema_extra=extra(
+            "--validation-prompt",
+            value="- The bounding boxes and labels do not correspond to to the objects in the image\n"
+            "- The image is not clear enough to determine the objects in the image\n"
+            "- There is text overlay visible on this image",
+            multiline=True,
+            hint="Put each prompt on a new line, and start with a -",
+        ),
+    )
+    image_quality: ImageQuality = "auto"
+    concurrency: Concurrency = 10
+    dataset_labels: Labels = Field(
+        default=(),
+        title="Labels of the dataset",
+        description="The labels that boxes may have, separated by commas, told to the model. "
+        "Empty tells it those of the sample.",
+        json_schema_extra=extra("--dataset-labels", section="advanced", value="", optional=True),
+    )
+    model: Model = None
+
+
+Percent = Annotated[
+    Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None, BeforeValidator(_blank_is_absent)
+]
+Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+def _objects(text: str) -> str:
+    parse_objects(text)
+    return text
+
+
+class DetectParameters(LabelerParameters):
+    """What to search for, and what to do with what is found and with the boxes that are there already."""
+
+    prompt: Annotated[Prompt, AfterValidator(_objects)] = Field(
+        title="Prompt",
+        description="The objects to label, one per line, with the label in parentheses, "
+        "e.g. 'A person (person)'. Without parentheses the line is the label.",
+        json_schema_extra=extra(
+            "--prompt",
+            value="Person (person)\nCar (vehicle)",
+            multiline=True,
+            placeholder="Objects to label, one per line. Put the label in parentheses.",
+            hint="Separate multiple objects with a newline. You can specify the label in the parenthesis "
+            "(e.g. 'A person (person)').",
+        ),
+    )
+    reasoning_effort: Literal["none", "low", "medium", "high", "xhigh", "max"] = Field(
+        default="medium",
+        title="Reasoning effort",
+        description="How long the model thinks. More can place boxes better, costs more and takes longer.",
+        json_schema_extra=extra(
+            "--reasoning-effort",
+            valid=[
+                {"label": "Low", "value": "low"},
+                {"label": "Medium", "value": "medium"},
+                {"label": "High", "value": "high"},
+                {"label": "Extra high", "value": "xhigh"},
+                {"label": "Max", "value": "max"},
+            ],
+        ),
+    )
+    delete_existing_bounding_boxes: Deletion = Field(
+        default="yes",
+        title="Delete existing bounding boxes",
+        description="Which boxes to remove before the new ones are added: none, those whose label the "
+        "prompt gives, or all.",
+        json_schema_extra=extra(
+            "--delete_existing_bounding_boxes",
+            valid=[
+                {"label": "No", "value": "no"},
+                {"label": "Only if it matches the label", "value": "matching-prompt"},
+                {"label": "Yes", "value": "yes"},
+            ],
+        ),
+    )
+    ignore_objects_smaller_than: Percent = Field(
+        default=None,
+        title="Ignore objects smaller than (%)",
+        description="Leave out objects whose box covers less than this share of the image, in percent. "
+        "0 leaves out none.",
+        json_schema_extra=extra("--ignore-objects-smaller-than", value=0),
+    )
+    ignore_objects_larger_than: Percent = Field(
+        default=None,
+        title="Ignore objects larger than (%)",
+        description="Leave out objects whose box covers more than this share of the image, in percent. "
+        "0 leaves out none.",
+        json_schema_extra=extra("--ignore-objects-larger-than", value=100),
+    )
+    nms: bool = Field(
+        default=False,
+        title="Non-max suppression",
+        description="Keep only the best of new boxes that overlap and have one label (NMS).",
+        json_schema_extra=extra("--nms", type="flag", value="true"),
+    )
+    nms_iou_threshold: Ratio = Field(
+        default=0.2,
+        title="NMS IoU threshold",
+        description="Boxes whose intersection over union is greater than this count as one object.",
+        json_schema_extra=extra("--nms-iou-threshold", value="0.2", show_if=["nms", "eq", "true"]),
+    )
+    min_confidence: Ratio = Field(
+        default=0.0,
+        title="Minimum confidence",
+        description="Leave out objects of which the model is less sure than this.",
+        json_schema_extra=extra("--min-confidence", section="advanced"),
+    )
+    concurrency: Concurrency = 10
     model: Model = None

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from labelbus_simulator.documents import Doc
 from labelbus_simulator.models.desk import Desk
-from labelbus_simulator.models.eyes import find_shapes, name_picture
+from labelbus_simulator.models.eyes import Seen, find_shapes, name_picture
 
 MODELS = ("gpt-4o-2024-08-06", "gpt-4o-mini", "simulated")
 _LOW_TOKENS, _HIGH_TOKENS = 85, 765
@@ -109,6 +109,8 @@ def _fill(schema: Doc, label: str, root: Doc, pictures: list[bytes], name: str =
         return _fill(schema["anyOf"][0], label, root, pictures, name)
     if "enum" in schema:
         return _choose([str(value) for value in schema["enum"]], label)
+    if _is_detection(schema):
+        return [_place(schema["items"], label, seen) for label, seen in _wanted(schema["items"], pictures)]
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = kind[0]
@@ -122,6 +124,28 @@ def _fill(schema: Doc, label: str, root: Doc, pictures: list[bytes], name: str =
     if kind in scalars:
         return scalars[str(kind)]
     return f"The largest shape is a {label}." if name in ("reason", "explanation") else label
+
+
+def _is_detection(schema: Doc) -> bool:
+    """Whether a list of labeled boxes is asked for."""
+    properties = schema.get("items", {}).get("properties", {})
+    return schema.get("type") == "array" and "enum" in properties.get("label", {}) and "x_min" in properties
+
+
+def _wanted(item: Doc, pictures: list[bytes]) -> list[tuple[str, Seen]]:
+    """Every shape that one of the labels names, in all its words."""
+    choices = [str(value) for value in item["properties"]["label"]["enum"]]
+    return [
+        (choice, seen)
+        for seen in (find_shapes(pictures[0]) if pictures else [])
+        for choice in choices
+        if set(choice.lower().split()) <= set(seen.label.split())
+    ]
+
+
+def _place(item: Doc, label: str, seen: Seen) -> Doc:
+    said = {"label": label, "x_min": seen.x0, "y_min": seen.y0, "x_max": seen.x1, "y_max": seen.y1}
+    return {name: said.get(name, 0.9) for name in item["properties"]}
 
 
 def _choose(choices: list[str], label: str) -> str:
