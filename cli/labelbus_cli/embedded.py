@@ -29,7 +29,7 @@ from labelbus_ledger.loops import Loop
 from labelbus_runtime.embedded import EmbeddedCarrier
 from labelbus_runtime.worker import Carrier, Worker
 
-from labelbus_cli.ownership import RENEW_EVERY_S, process_lease
+from labelbus_cli.ownership import RENEW_EVERY_S, committer_of, lapse_claims, process_lease
 
 _DRAIN_S = 15.0
 
@@ -78,7 +78,13 @@ class Embedded:
             settings=DispatcherSettings(),
             instance="embedded",
         )
-        self._committer = Committer(ledger, access=access, job_states=self._states, settings=committer)
+        self._committer = Committer(
+            ledger,
+            access=access,
+            job_states=self._states,
+            settings=committer,
+            process=committer_of(self.carrier_id),
+        )
         folder = environ.get("LABELBUS_CACHE")
         cache = BlobCache(folder=Path(folder) if folder else None)
         rates = RateSettings.of(environ)
@@ -131,7 +137,10 @@ class Embedded:
             if head is None:
                 return False
             now = time.time()
-            return await dispatcher_rows.take_over(connection, head, carrier=self.carrier_id, now=now)
+            is_ours = await dispatcher_rows.take_over(connection, head, carrier=self.carrier_id, now=now)
+        if is_ours:
+            await lapse_claims(self._ledger, head.carrier)
+        return is_ours
 
     def _workers(self) -> list[Worker]:
         listener = Worker(service="cli", topic=COMMITS, handle=self._listen, group="labelbus.cli")

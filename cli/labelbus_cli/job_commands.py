@@ -1,28 +1,22 @@
 """Cancel, pause and resume: by the ledger for jobs of one process, by Kafka for a cluster's."""
 
+import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1.commands import CancelJob, PauseJob, ResumeJob
 from labelbus_contracts.v1.message import Message, message_id
 from labelbus_dispatcher.commands import JobCommands
-from labelbus_dispatcher.recipes import Recipes
-from labelbus_dispatcher.settings import DispatcherSettings
-from labelbus_dispatcher.watch import Watch
-from labelbus_ledger import dispatcher as dispatcher_rows
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.reports import JobRow
-from labelbus_runtime.settings import load
 
+from labelbus_cli.cancelled import complete_cancel, settle_cancelled
 from labelbus_cli.cluster import publish
 from labelbus_cli.errors import BadInput
 from labelbus_cli.once import go_on, job_of
 from labelbus_cli.ownership import owner_of
-from labelbus_cli.session import configure_logs, opened_ledger
-
-_LONG_AFTER_S = 3600.0
+from labelbus_cli.session import KEY_VARIABLE, configure_logs, opened, opened_ledger
 
 
 async def cancel(prefix: str) -> str:
@@ -38,11 +32,10 @@ async def cancel(prefix: str) -> str:
         )
         if not _is_embedded(job) or await _is_run(ledger, job):
             return f"Job {job_id} is being cancelled. What is written stays."
-        await _complete_cancel(ledger, job_id)
-        state = (await job_of(ledger, job_id)).state
-    if state == "cancelled":
-        return f"Job {job_id} is cancelled. What is written stays."
-    return f"Job {job_id} is {state}: a write was under way, which the next `labelbus run` settles."
+        await complete_cancel(ledger, job_id)
+        if (await job_of(ledger, job_id)).ended_at is None:
+            return await _settle(job_id)
+    return f"Job {job_id} is cancelled. What is written stays."
 
 
 async def pause(prefix: str) -> str:
@@ -71,6 +64,22 @@ async def resume(
     return await go_on(job.job_id, retry_failed=retry_failed, report=report, budget_usd=budget_usd)
 
 
+async def _settle(job_id: JobId) -> str:
+    """End a job whose process died while it wrote: Studio is asked how far it came."""
+    if not os.environ.get(KEY_VARIABLE):
+        again = f"Set {KEY_VARIABLE} and run `labelbus jobs cancel {job_id[:8]}` again to settle it."
+        return f"Job {job_id} is cancelling: its process ended in the middle of a write. {again}"
+    async with opened() as session:
+        await settle_cancelled(session.ledger, session.access)
+        ended_at = (await job_of(session.ledger, job_id)).ended_at
+    if ended_at is not None:
+        return f"Job {job_id} is cancelled. What is written stays."
+    return (
+        f"Job {job_id} is cancelling: a write was under way, and nobody knows yet whether it goes on. "
+        f"Run `labelbus jobs cancel {job_id[:8]}` again in a minute."
+    )
+
+
 async def _open_job(ledger: Ledger, prefix: str) -> JobRow:
     job = await job_of(ledger, prefix)
     if job.ended_at is not None:
@@ -83,24 +92,6 @@ async def _send(ledger: Ledger, job: JobRow, command: Message) -> None:
         await publish([command])
         return
     await JobCommands(ledger, carrier_id=job.carrier, labelers={}, wake=_nothing).handle(command)
-
-
-async def _complete_cancel(ledger: Ledger, job_id: JobId) -> None:
-    """Do what the dispatcher of a process that is gone would do; nobody waits for its answers."""
-    settings = load(DispatcherSettings)
-    watch = Watch(
-        ledger,
-        _forget,
-        recipes=Recipes(),
-        limits=settings.limits,
-        finish_again_s=settings.finish_again_s,
-        answers=lambda _: False,
-        clock=lambda: time.time() + _LONG_AFTER_S,
-    )
-    async with ledger.read() as connection:
-        head = await dispatcher_rows.job_head(connection, job_id)
-    if head is not None:
-        await watch.close([head])
 
 
 async def _is_run(ledger: Ledger, job: JobRow) -> bool:
@@ -118,8 +109,4 @@ def _id(kind: str, job_id: JobId) -> str:
 
 
 def _nothing() -> None:
-    return None
-
-
-async def _forget(messages: Sequence[Message]) -> None:
     return None

@@ -17,6 +17,7 @@ from labelbus_ledger import reports
 from labelbus_ledger.reports import JobRow, Progress
 from labelbus_ledger.tables import ENDED_JOB_STATES
 
+from labelbus_cli.cancelled import settle_cancelled
 from labelbus_cli.embedded import Embedded
 from labelbus_cli.errors import BadInput, CommandError, Unfinished
 from labelbus_cli.labelers import all_labelers
@@ -67,6 +68,7 @@ async def carry_out(
 
     Raises `BadInput` where the job is rejected, `Unfinished` where it cannot go on.
     """
+    await settle_cancelled(session.ledger, session.access)
     process = Embedded(
         session.ledger,
         session.access,

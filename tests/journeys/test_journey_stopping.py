@@ -1,5 +1,6 @@
 """Pause, resume and cancel, whether a process runs the job or not."""
 
+import os
 import re
 import signal
 from collections import Counter
@@ -52,6 +53,27 @@ def test_a_job_that_nobody_runs_is_cancelled(slow: World) -> None:
     assert slow.labelbus("jobs", "resume", job_of(slow)).exit_code == 2
     slow.studio.faults.clear()
     assert "Going on" not in slow.run("--sample", "1").output
+
+
+@pytest.mark.parametrize("how", ["cancel", "run"])
+def test_a_job_killed_while_it_wrote_is_cancelled(slow: World, how: str) -> None:
+    """`jobs cancel` settles the write that a dead process had begun; without a key the next run does."""
+    ids = slow.ids_file()
+    process = slow.started("run", slow.action_file(), "--data-ids-file", ids, "--apply", "--yes")
+    until(lambda: len(slow.written("set-boxes")) >= 2 or process.poll() is not None)
+    kill(process)
+    job = job_of(slow)
+    slow.studio.faults.clear()
+    if how == "run":
+        key = os.environ.pop("EI_PROJECT_API_KEY")
+        assert "in the middle of a write" in slow.labelbus("jobs", "cancel", job).output
+        os.environ["EI_PROJECT_API_KEY"] = key
+        assert slow.run("--sample", "1").exit_code == 0
+    else:
+        assert "is cancelled" in slow.labelbus("jobs", "cancel", job).output
+    assert "cancelled" in slow.labelbus("jobs", "show", job).output
+    halves = [one.id for one in slow.project.samples.values() if one.boxes and not one.metadata]
+    assert halves == []
 
 
 def test_following_a_job_that_has_ended(world: World) -> None:

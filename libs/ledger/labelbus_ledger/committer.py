@@ -185,6 +185,17 @@ class CommitterRows:
                 await connection.execute(sa.update(claims).where(_held(lapsed)).values(expires_at=0.0))
         return [None] * len(releases)
 
+    async def lapse(self, process: str, *, in_s: float) -> int:
+        """Let the claims of a committer that is dead lapse sooner; return how many.
+
+        `process` begins its tokens. `in_s` is for a request of its own that is still on its way to Studio.
+        """
+        async with self._ledger.write() as connection:
+            soon = await _now(connection) + in_s
+            its_own = claims.c.token.startswith(f"{process}:", autoescape=True)
+            statement = sa.update(claims).where(its_own, claims.c.expires_at > soon)
+            return (await connection.execute(statement.values(expires_at=soon))).rowcount
+
     async def latest_target(self, key: SampleKey, *, not_by: JobId) -> tuple[JobId, LabelSet, bool] | None:
         """Return who last committed the sample beside `not_by`, what, and whether metadata came after."""
         query = (

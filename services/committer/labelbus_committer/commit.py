@@ -65,13 +65,14 @@ class SampleCommitter:
         access: StudioAccess,
         settings: CommitterSettings,
         clock: Callable[[], float] = time.time,
+        process: str | None = None,
     ) -> None:
         self._rows = rows
         self._batches = batches
         self._access = access
         self._settings = settings
         self._clock = clock
-        self._process = uuid4().hex
+        self._process = process or uuid4().hex
         self._writing: set[str] = set()
 
     async def __call__(self, command: CommitSample) -> WriteEvent:

@@ -27,15 +27,26 @@ log = logging.getLogger(__name__)
 
 
 class Committer:
-    """Records label events and writes to Studio. `job_states` is started and stopped by its owner."""
+    """Records label events and writes to Studio. `job_states` is started and stopped by its owner.
+
+    `process` begins the tokens of its claims, unlike any other committer's; a random one by default.
+    """
 
     def __init__(
-        self, ledger: Ledger, *, access: StudioAccess, job_states: JobStates, settings: CommitterSettings
+        self,
+        ledger: Ledger,
+        *,
+        access: StudioAccess,
+        job_states: JobStates,
+        settings: CommitterSettings,
+        process: str | None = None,
     ) -> None:
         self._rows = CommitterRows(ledger)
         self._batches = Batches(self._rows, settings)
         self._settings = settings
-        self._commit = SampleCommitter(self._rows, self._batches, access=access, settings=settings)
+        self._commit = SampleCommitter(
+            self._rows, self._batches, access=access, settings=settings, process=process
+        )
         self._writes = Writes(
             propose=SampleProposer(self._batches, access=access, job_states=job_states, settings=settings),
             commit=self._commit,

@@ -105,7 +105,7 @@ def test_the_form_is_json(home: Path) -> None:
 
 
 def test_a_service_without_its_broker_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`start` tries for a while, then ends with exit code 2, the address and the setting, and no traceback."""
+    """`start` tries for a while, then ends with exit code 2 and the sentence, not a traceback."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.setenv("LABELBUS_KAFKA_CONNECT_TIMEOUT_S", "0.1")
     command = [sys.executable, "-c", "from labelbus_cli.main import run; run()", "start", "committer"]

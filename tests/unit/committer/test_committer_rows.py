@@ -110,3 +110,15 @@ async def test_look_ups_use_an_index(world: World) -> None:
         async with world.ledger.read() as connection:
             plan = (await connection.execute(sa.text(f"EXPLAIN QUERY PLAN {text}"))).all()
         assert not [row for row in plan if str(row[3]).startswith("SCAN")]
+
+
+async def test_claims_of_a_dead_process_lapse(world: World) -> None:
+    """Those of its own tokens end sooner, whatever job they are for; a living one's stay."""
+    rows = CommitterRows(world.ledger)
+    other = (KEY[0], SampleId(8))
+    await rows.claim([wish("dead:1"), wish("deadlier:1", sample_id=other[1])])
+    assert await rows.lapse("dead", in_s=0.0) == 1
+    dead, living = await rows.standings([KEY, other])
+    assert dead.claim is not None and dead.claim.left_s <= 0
+    assert living.claim is not None and living.claim.left_s > 50
+    assert await rows.lapse("dead", in_s=60.0) == 0
