@@ -1,22 +1,41 @@
-"""A cluster of real processes: Apache Kafka, PostgreSQL, a simulated Studio, and the services themselves."""
+"""A cluster of real processes: Apache Kafka, PostgreSQL, a simulated Studio, and the services themselves.
 
+Processes are dear, so that one cluster serves all tests of a session; each test starts the services that it
+needs and that do not run yet, and brings samples of its own.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
 import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import sqlalchemy as sa
 from cryptography.fernet import Fernet
+from labelbus_cli.main import app
+from labelbus_ledger.engine import Ledger, LedgerSettings
 from labelbus_simulator import Fault, Project, SimulatorOptions, Studio, serve
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncConnection
+from typer.testing import CliRunner
 
 KEY = "ei_" + "1" * 32
+OBJECTS = (("red", "circle"), ("blue", "square"), ("green", "triangle"))
 ACTION = """\
 name: shapes
 steps:
@@ -30,90 +49,176 @@ steps:
 metadata_after:
   labelbus-reviewed: "no"
 """
-_LABELBUS = (sys.executable, "-c", "from labelbus_cli.main import run; run()")
+_START = (sys.executable, "-c", "from labelbus_cli.main import run; run()", "start")
+_FASTSTREAM = (sys.executable, "-m", "faststream", "run")
+SERVICES = ("dispatcher", "detector", "committer")
+
+
+@dataclass(slots=True)
+class Process:
+    """A service that runs, and where it answers /ready."""
+
+    popen: subprocess.Popen[bytes]
+    url: str
+
+    def ready(self) -> str:
+        """Return what it says about its readiness; "" while it does not answer."""
+        try:
+            return httpx.get(f"{self.url}/ready", timeout=2).text
+        except httpx.HTTPError:
+            return ""
 
 
 @dataclass(slots=True)
 class Cluster:
     """Services as processes of their own, each of which a test may kill."""
 
+    broker: Any
     studio: Studio
     project: Project
     folder: Path
     environ: dict[str, str]
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    processes: dict[str, Process] = field(default_factory=dict)
 
-    def start(self, service: str, *, name: str | None = None) -> None:
-        """Start a service under an instance name that it keeps after a restart."""
+    def start(
+        self,
+        service: str,
+        *,
+        name: str | None = None,
+        process: str | None = None,
+        by_faststream: bool = False,
+        environ: Mapping[str, str] | None = None,
+    ) -> Process:
+        """Start a service under an instance name that it keeps after a restart; it need not be ready yet."""
         name = name or f"{service}-1"
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                [*_LABELBUS, "start", service, "--port", "0"],
-                env={**self.environ, "LABELBUS_INSTANCE": name},
+        port = _free_port()
+        command = (
+            (*_FASTSTREAM, f"labelbus_{service}.app:app", "--port", str(port))
+            if by_faststream
+            else (*_START, service, "--port", str(port))
+        )
+        with (self.folder / f"{process or name}.log").open("ab") as log:
+            popen = subprocess.Popen(
+                command,
+                env={**self.environ, "LABELBUS_INSTANCE": name, **(environ or {})},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
             )
+        started = Process(popen, f"http://127.0.0.1:{port}")
+        self.processes[process or name] = started
+        return started
 
-    def kill(self, service: str, *, name: str | None = None) -> None:
-        """Kill a service at once, as a power cut would."""
-        process = self.processes.pop(name or f"{service}-1")
-        process.send_signal(signal.SIGKILL)
-        process.wait(timeout=10)
+    def need(self, *services: str) -> None:
+        """Start what does not run yet."""
+        for service in services:
+            if f"{service}-1" not in self.processes:
+                self.start(service)
 
-    def labelbus(self, *arguments: str, given: str | None = None, within_s: float = 60) -> str:
+    def kill(self, name: str, *, by: signal.Signals = signal.SIGKILL) -> None:
+        """End a process: at once, as a power cut would, unless `by` says otherwise."""
+        popen = self.processes.pop(name).popen
+        popen.send_signal(by)
+        popen.wait(timeout=40)
+
+    def labelbus(self, *arguments: str, given: str | None = None, **environ: str) -> str:
         """Run a command against the cluster and return what it prints; it must succeed."""
-        done = subprocess.run(
-            [*_LABELBUS, *arguments],
-            env=self.environ,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=within_s,
-            cwd=self.folder,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr + self.logs()
+        with contextlib.chdir(self.folder):
+            done = CliRunner().invoke(app, arguments, env={**self.environ, **environ}, input=given)
+        assert done.exit_code == 0, f"{arguments}: {done.output}\n{done.exception!r}\n{self.logs()}"
         return done.stdout.strip()
 
-    def submit(self, ids: Sequence[int], *options: str) -> str:
+    def submit(self, ids: Sequence[int], *options: str, **environ: str) -> str:
         """Submit the action for these samples; return the job's id."""
         (self.folder / "action.yaml").write_text(ACTION)
         (self.folder / "ids.json").write_text(json.dumps(list(ids)))
         project = ("--project", str(self.project.id), "--secret", "ledger:shapes")
         return self.labelbus(
-            "submit", "action.yaml", *project, "--data-ids-file", "ids.json", *options
+            "submit", "action.yaml", *project, "--data-ids-file", "ids.json", *options, **environ
         ).splitlines()[-1]
 
-    def until(self, holds: Callable[[], bool], what: str, *, within_s: float = 150.0) -> None:
+    def watch(self, job_id: str, *, state: str = "finished") -> str:
+        """Wait until a job has ended so; return what `jobs show` says."""
+        self.until(lambda: self.state(job_id)[0] == state, f"job {job_id} is {state}")
+        return self.labelbus("jobs", "show", job_id)
+
+    def state(self, job_id: str) -> tuple[str, int]:
+        """Return a job's state and the number of its samples; ("", 0) for one that nobody has taken up."""
+        found = self.sql("SELECT state, total FROM jobs WHERE job_id = :job_id", job_id=job_id)
+        return (found[0].state, found[0].total or 0) if found else ("", 0)
+
+    def sql(self, statement: str, **values: object) -> Sequence[Any]:
+        """Return the rows of a query in the ledger."""
+
+        async def ask() -> Sequence[Any]:
+            async with self._connection() as connection:
+                return (await connection.execute(sa.text(statement), values)).all()
+
+        return asyncio.run(ask())
+
+    def until(self, holds: Callable[[], object], what: str, *, within_s: float = 120.0) -> None:
         """Wait until something holds; fail with the services' logs."""
         end = time.monotonic() + within_s
         while not holds():
             for name, process in self.processes.items():
-                assert process.poll() is None, f"{name} ended by itself\n{self.logs()}"
+                assert process.popen.poll() is None, f"{name} ended by itself\n{self.logs()}"
             assert time.monotonic() < end, f"{what}: not within {within_s} s\n{self.logs()}"
-            time.sleep(0.05)
+            time.sleep(0.1)
 
-    def writes(self, route: str) -> list[int]:
-        """Return the samples of the writes of one route, in order."""
-        return [write["sample"] for write in self.studio.calls.writes if write["route"] == route]
+    def until_ready(self, *names: str) -> None:
+        """Wait until these processes say that they are ready."""
+        for name in names:
+            process = self.processes[name]
+            self.until(partial(_is_ready, process), f"{name} is ready")
+
+    def writes(self, route: str, ids: Sequence[int]) -> Counter[int]:
+        """Return how often each of these samples was written by a route."""
+        wanted = set(ids)
+        writes = self.studio.calls.writes
+        return Counter(w["sample"] for w in writes if w["route"] == route and w["sample"] in wanted)
 
     def logs(self) -> str:
         """Return the end of every service's log."""
         return "\n".join(
-            f"--- {path.name}\n{path.read_text()[-3000:]}" for path in sorted(self.folder.glob("*.log"))
+            f"--- {path.name}\n{path.read_text()[-2000:]}" for path in sorted(self.folder.glob("*.log"))
         )
 
     def close(self) -> None:
         """Stop what still runs."""
         for process in self.processes.values():
-            process.kill()
+            process.popen.kill()
         for process in self.processes.values():
-            process.wait(timeout=10)
+            process.popen.wait(timeout=10)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        url = SecretStr(self.environ["LABELBUS_DATABASE_URL"])
+        ledger = await Ledger.open(LedgerSettings(database_url=url))
+        try:
+            async with ledger.read() as connection:
+                yield connection
+        finally:
+            await ledger.close()
 
 
-@pytest.fixture
-def cluster(real_kafka: Any, postgres_url: str, tmp_path: Path) -> Iterator[Cluster]:
+@pytest.fixture(scope="session")
+def local_kafka() -> Any:
+    """Return the module `tools/kafka/kafka.py`."""
+    path = Path(__file__).parents[2] / "tools" / "kafka" / "kafka.py"
+    spec = importlib.util.spec_from_file_location("labelbus_tools_kafka", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(
+    real_kafka: Any, postgres: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
     """Return a cluster whose ledger is migrated and knows the project's key; no service runs yet."""
+    folder = tmp_path_factory.mktemp("cluster")
     studio = Studio(SimulatorOptions())
     project = studio.add_project("Shapes", key=KEY)
     with serve(studio) as endpoint:
@@ -124,18 +229,19 @@ def cluster(real_kafka: Any, postgres_url: str, tmp_path: Path) -> Iterator[Clus
             **kept,
             "KAFKA_BOOTSTRAP_SERVERS": real_kafka.bootstrap_servers,
             "LABELBUS_KAFKA_TOPIC_PREFIX": f"t{secrets.token_hex(4)}.",
-            "LABELBUS_DATABASE_URL": postgres_url,
+            "LABELBUS_DATABASE_URL": postgres.new_database(),
             "LABELBUS_SECRET_KEYS": Fernet.generate_key().decode(),
-            "LABELBUS_HOME": str(tmp_path / "home"),
+            "LABELBUS_HOME": str(folder / "home"),
             "LABELBUS_DETECTOR_MODEL": "toy",
             "LABELBUS_DISPATCHER_LEASE_S": "3",
             "LABELBUS_CLAIM_S": "6",
             "LABELBUS_ATTEMPT_S": "4",
+            "LABELBUS_API_TOKEN": "lb_of_the_tests",
             "EI_API_ENDPOINT": endpoint,
             "OMP_NUM_THREADS": "1",
             "PYTHONWARNINGS": "ignore",
         }
-        made = Cluster(studio, project, tmp_path, environ)
+        made = Cluster(real_kafka, studio, project, folder, environ)
         made.labelbus("ledger", "upgrade")
         made.labelbus("secrets", "put", "shapes", "--project", str(project.id), given=KEY)
         yield made
@@ -143,7 +249,25 @@ def cluster(real_kafka: Any, postgres_url: str, tmp_path: Path) -> Iterator[Clus
 
 
 @pytest.fixture
+def cluster(shared_cluster: Cluster) -> Iterator[Cluster]:
+    """Return the session's cluster, its Studio quick again and its calls counted anew."""
+    shared_cluster.studio.calls.reset()
+    yield shared_cluster
+    shared_cluster.studio.faults.clear()
+
+
+@pytest.fixture
 def slow_studio(cluster: Cluster) -> None:
     """Let every image take its time, so that there is a middle of the job to be killed in."""
     cluster.studio.fault(Fault("latency", route="get-image", latency_s=0.3))
     cluster.studio.fault(Fault("latency", route="set-boxes", latency_s=0.1))
+
+
+def _is_ready(process: Process) -> bool:
+    return process.ready() == "ready\n"
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime
-import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -47,14 +46,15 @@ class SecureBroker:
 
 
 @pytest.fixture(scope="module")
-def broker(real_kafka: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+def broker(
+    real_kafka: Any, local_kafka: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SecureBroker]:
     """Start a broker of its own: the session's is open to everybody."""
-    tool = _tool()
     folder = tmp_path_factory.mktemp("secure-kafka")
     authority = _certify(folder)
-    ports = {name: tool.free_port() for name in ("SSL", "SASL_PLAINTEXT", "SASL_SSL")}
-    properties = _properties(ports, folder, tool.free_port())
-    kafka = tool.LocalKafka(folder / "broker", ports["SSL"], properties)
+    ports = {name: local_kafka.free_port() for name in ("SSL", "SASL_PLAINTEXT", "SASL_SSL")}
+    properties = _properties(ports, folder, local_kafka.free_port())
+    kafka = local_kafka.LocalKafka(folder / "broker", ports["SSL"], properties)
     kafka.start()
     yield SecureBroker(ports, authority)
     kafka.remove()
@@ -119,16 +119,6 @@ def _properties(ports: dict[str, int], folder: Path, controller_port: int) -> di
         "ssl.truststore.location": str(folder / "authority.pem"),
         **logins,
     }
-
-
-def _tool() -> Any:
-    path = Path(__file__).parents[2] / "tools" / "kafka" / "kafka.py"
-    spec = importlib.util.spec_from_file_location("labelbus_secure_kafka", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _certify(folder: Path) -> Path:

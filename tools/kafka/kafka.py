@@ -48,6 +48,8 @@ class LocalKafka:
         """Fetch, format and run what is needed, and return once it answers. Raises `CannotRun`."""
         if self.is_running():
             return
+        if _is_open(self.port):
+            raise CannotRun(f"Port {self.port} is taken by another program. Name another one: KAFKA_PORT=….")
         java, jars = find_java(), ensure_jars()
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._properties.exists():
@@ -136,7 +138,7 @@ class LocalKafka:
             pid = int(self._pid_file.read_text())
         except (OSError, ValueError):
             return None
-        return pid if _is_alive(pid) else None
+        return pid if _is_alive(pid) and _is_kafka(pid) else None
 
     @property
     def _java_options(self) -> list[str]:
@@ -248,6 +250,15 @@ def _is_open(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def _is_kafka(pid: int) -> bool:
+    """Tell whether a process is a broker: its number may have passed to another since."""
+    by_linux = Path(f"/proc/{pid}/cmdline")
+    if by_linux.exists():
+        return b"kafka.Kafka" in by_linux.read_bytes()
+    command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return "kafka.Kafka" in subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def _is_alive(pid: int) -> bool:
