@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from labelbus_cli.commands import actions, block, cluster, demo, jobs, keep, run_action, serve
+from labelbus_cli.commands import (
+    actions,
+    block,
+    cluster,
+    demo,
+    estimate,
+    jobs,
+    keep,
+    labelers,
+    run_action,
+    serve,
+)
 from labelbus_cli.errors import CommandError
 
 
@@ -44,6 +55,7 @@ app = typer.Typer(
 )
 app.add_typer(actions.app, name="actions")
 app.command("run")(run_action.run)
+app.command("estimate")(estimate.estimate)
 app.add_typer(jobs.app, name="jobs")
 app.command("block", context_settings=block.SETTINGS)(block.block)
 app.add_typer(serve.serve_app, name="serve")
@@ -54,7 +66,8 @@ app.command("demo")(demo.demo)
 app.add_typer(keep.ledger_app, name="ledger")
 app.add_typer(keep.tokens_app, name="tokens")
 app.add_typer(keep.secrets_app, name="secrets")
-app.add_typer(keep.labelers_app, name="labelers")
+app.add_typer(labelers.app, name="labelers")
+app.add_typer(labelers.own_app, name="labeler")
 
 
 def _version(shown: bool) -> None:

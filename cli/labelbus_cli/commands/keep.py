@@ -1,4 +1,4 @@
-"""`labelbus ledger|tokens|secrets|labelers`: what is kept and what is installed."""
+"""`labelbus ledger|tokens|secrets`: what is kept."""
 
 import os
 import sys
@@ -10,7 +10,6 @@ from labelbus_runtime import loop
 ledger_app = typer.Typer(no_args_is_help=True, help="The ledger's tables.")
 tokens_app = typer.Typer(no_args_is_help=True, help="Tokens of the HTTP API.")
 secrets_app = typer.Typer(no_args_is_help=True, help="API keys for a cluster, sealed in the ledger.")
-labelers_app = typer.Typer(no_args_is_help=True, help="Installed labelers.")
 
 
 @ledger_app.command("upgrade")
@@ -99,16 +98,6 @@ def put_secret(
             return await store.put(name, ProjectId(project), SecretStr(secret))
 
     typer.echo(f"Stored. Its name is {loop.run(work())}.")
-
-
-@labelers_app.command("list")
-def list_labelers() -> None:
-    """Print the installed labelers with what they work on."""
-    from labelbus_cli.labelers import all_labelers
-
-    for name, registration in sorted(all_labelers().items()):
-        works_on = ", ".join(sorted(registration.operates_on))
-        typer.echo(f"{name:<16} {registration.title} ({works_on})")
 
 
 def _from_stdin() -> str:
