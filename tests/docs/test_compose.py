@@ -107,4 +107,4 @@ def _folder(root: Path, name: str) -> Path:
 
 def _installs(text: str, root: Path, folder: Path) -> bool:
     place = folder.relative_to(root)
-    return bool(re.search(rf'[ "]\./({place}|{place.parent}/\*)["\[$ ]', text))
+    return bool(re.search(rf'[ "]\./({place}|{place.parent}/\*)["\[$ \n]', text))
