@@ -64,6 +64,8 @@ async def _post(messages: Sequence[Message]) -> str:
 def _request(message: Message) -> tuple[str, dict[str, object], str | None]:
     """Return path, body and idempotency key of a command."""
     match message:
+        case SubmitJob(source_job_id=str(preview)):
+            return f"/v1/jobs/{preview}/apply", {"on_conflict": message.on_conflict}, message.job_id
         case SubmitJob():
             hidden = {"id", "kind", "job_id", "source_job_id", "submitted_by"}
             return "/v1/jobs", message.model_dump(mode="json", exclude=hidden), message.job_id
@@ -72,6 +74,7 @@ def _request(message: Message) -> tuple[str, dict[str, object], str | None]:
         case PauseJob():
             return f"/v1/jobs/{message.job_id}/pause", {"reason": message.reason}, None
         case ResumeJob():
-            return f"/v1/jobs/{message.job_id}/resume", {"retry_failed": message.retry_failed}, None
+            asked = message.model_dump(mode="json", include={"retry_failed", "budget_usd"})
+            return f"/v1/jobs/{message.job_id}/resume", asked, None
         case _:
             raise ValueError(f"the HTTP API has no route for {message.kind}")

@@ -1,10 +1,10 @@
 """`labelbus jobs`: what runs, what happened, and commands about it. JOB is how an id begins, or `last`."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from labelbus_runtime import loop
 
 app = typer.Typer(no_args_is_help=True, help="Jobs: list, show, watch, stop, go on, report, apply.")
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, how it begins, or last.")]
@@ -17,7 +17,7 @@ def list_(limit: Annotated[int, typer.Option("-n", "--limit", min=1)] = 20) -> N
     """List jobs, newest first."""
     from labelbus_cli.job_views import print_list
 
-    asyncio.run(print_list(limit))
+    loop.run(print_list(limit))
 
 
 @app.command("show")
@@ -25,7 +25,7 @@ def show(job: JobArgument) -> None:
     """Show one job: state, counts, labels, failures."""
     from labelbus_cli.job_views import print_one
 
-    asyncio.run(print_one(job))
+    loop.run(print_one(job))
 
 
 @app.command("watch")
@@ -33,7 +33,7 @@ def watch(job: JobArgument) -> None:
     """Follow a job, whoever runs it, until it ends."""
     from labelbus_cli.job_views import follow
 
-    raise typer.Exit(asyncio.run(follow(job)))
+    raise typer.Exit(loop.run(follow(job)))
 
 
 @app.command("cancel")
@@ -41,7 +41,7 @@ def cancel(job: JobArgument) -> None:
     """End a job early. What is written stays; it cannot be resumed."""
     from labelbus_cli.job_commands import cancel as do
 
-    typer.echo(asyncio.run(do(job)))
+    typer.echo(loop.run(do(job)))
 
 
 @app.command("pause")
@@ -49,7 +49,7 @@ def pause(job: JobArgument) -> None:
     """Stop a job for now, in whatever process it runs."""
     from labelbus_cli.job_commands import pause as do
 
-    typer.echo(asyncio.run(do(job)))
+    typer.echo(loop.run(do(job)))
 
 
 @app.command("resume")
@@ -58,12 +58,16 @@ def resume(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try the failed samples again.")
     ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="USD", help="What the whole job may spend, what is spent included."),
+    ] = None,
     report: ReportOption = None,
 ) -> None:
     """Go on with a paused or interrupted job, in this process; a cluster's job goes on there."""
     from labelbus_cli.job_commands import resume as do
 
-    raise typer.Exit(asyncio.run(do(job, retry_failed=retry_failed, report=report)))
+    raise typer.Exit(loop.run(do(job, retry_failed=retry_failed, report=report, budget_usd=budget)))
 
 
 @app.command("report")
@@ -82,7 +86,7 @@ def report(
         async with opened() as session:
             return await write_report(session, await find(session, job), output, pictures=pictures)
 
-    typer.echo(f"Report: {asyncio.run(work()).absolute().as_uri()}")
+    typer.echo(f"Report: {loop.run(work()).absolute().as_uri()}")
 
 
 @app.command("apply")
@@ -92,7 +96,12 @@ def apply(
     on_conflict: Annotated[OnConflictOption, typer.Option()] = "hold",
     report: ReportOption = None,
 ) -> None:
-    """Write exactly what a preview proposed. Nothing is computed again."""
+    """Write exactly what a preview proposed. Nothing is computed again. A cluster's job is written there."""
+    from labelbus_cli.cluster_apply import apply_on_cluster, is_of_a_cluster
     from labelbus_cli.once import apply_preview
 
-    raise typer.Exit(asyncio.run(apply_preview(job, yes=yes, on_conflict=on_conflict, report=report)))
+    if loop.run(is_of_a_cluster(job)):
+        typer.echo(loop.run(apply_on_cluster(job, yes=yes, on_conflict=on_conflict)))
+        return
+
+    raise typer.Exit(loop.run(apply_preview(job, yes=yes, on_conflict=on_conflict, report=report)))

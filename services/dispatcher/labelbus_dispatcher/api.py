@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from labelbus_dispatcher import problems
 from labelbus_dispatcher.api_models import (
     Accepted,
+    Apply,
     Command,
     JobDetail,
     JobSummary,
@@ -186,22 +187,23 @@ def _router(jobs: _Jobs, doorkeeper: _Doorkeeper) -> APIRouter:
     @router.post("/{job_id}/resume", status_code=202)
     async def resume(job_id: JobId, how: Resume | None = None) -> Accepted:
         """Go on with a paused job, or try the failed samples of a finished one again."""
-        again = how.retry_failed if how else False
-        return await jobs.command(
-            commands.ResumeJob(id=_new("resume_job"), job_id=job_id, retry_failed=again)
-        )
+        given = (how or Resume()).model_dump()
+        return await jobs.command(commands.ResumeJob(id=_new("resume_job"), job_id=job_id, **given))
 
     @router.post("/{job_id}/apply", status_code=202)
     async def apply(
         job_id: JobId,
         caller: Annotated[str, Depends(doorkeeper)],
+        how: Apply | None = None,
         idempotency_key: IdempotencyKey = None,
     ) -> Accepted:
         """Commit the stored proposals of a preview, as a job of its own."""
         preview = (await jobs.row(job_id)).submit
         if preview.mode != "preview":
             raise problems.problem(409, f"Job {job_id} is no preview. Name one that is.")
-        return await jobs.submit(_applying(preview, _job_id(caller, idempotency_key), caller))
+        on_conflict = (how.on_conflict if how else None) or preview.on_conflict
+        submit = _applying(preview, _job_id(caller, idempotency_key), caller)
+        return await jobs.submit(submit.model_copy(update={"on_conflict": on_conflict}))
 
     return router
 

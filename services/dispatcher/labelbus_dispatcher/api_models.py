@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from labelbus_contracts.ids import JobId, ProjectId, SecretName, StudioJobId
-from labelbus_contracts.jobs import ActionSpec, FailureLimit, JobMode, OnConflict, Selection
+from labelbus_contracts.jobs import ActionSpec, BudgetUsd, FailureLimit, JobMode, OnConflict, Selection
 from labelbus_ledger import reports
 from labelbus_ledger.tables import ENDED_JOB_STATES
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +23,7 @@ class NewJob(BaseModel):
     on_conflict: OnConflict = "hold"
     failure_limit: FailureLimit = FailureLimit()
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
+    budget_usd: BudgetUsd | None = None
 
 
 class Accepted(BaseModel):
@@ -77,9 +78,16 @@ class Command(BaseModel):
 
 
 class Resume(BaseModel):
-    """`retry_failed` tries the failed samples again."""
+    """`retry_failed` tries the failed samples again; `budget_usd` replaces what the job may spend in all."""
 
     retry_failed: bool = False
+    budget_usd: BudgetUsd | None = None
+
+
+class Apply(BaseModel):
+    """What becomes of samples that changed since the preview; absent: as the preview said."""
+
+    on_conflict: OnConflict | None = None
 
 
 def summary(row: reports.JobRow) -> JobSummary:

@@ -122,6 +122,9 @@ async def test_applying_a_preview_is_a_job_of_its_own(
     assert (await api.post("/v1/jobs/job/apply")).status_code == 202
     (submit,) = carrier.of(commands.SubmitJob)
     assert (submit.mode, submit.source_job_id, submit.selection.ids) == ("apply", "job", None)
+    assert submit.on_conflict == "hold"
+    await api.post("/v1/jobs/job/apply", json={"on_conflict": "overwrite"})
+    assert carrier.of(commands.SubmitJob)[-1].on_conflict == "overwrite"
 
 
 async def test_progress_is_streamed_until_the_end(api: httpx.AsyncClient, ledger: Ledger) -> None:
