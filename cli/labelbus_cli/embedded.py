@@ -19,6 +19,7 @@ from labelbus_dispatcher.service import Dispatcher
 from labelbus_dispatcher.settings import DispatcherSettings
 from labelbus_labeling.cache import BlobCache
 from labelbus_labeling.labeler import Registration
+from labelbus_labeling.paid.answer import PaidDesk
 from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.service import LabelerService
 from labelbus_ledger import dispatcher as dispatcher_rows
@@ -59,6 +60,7 @@ class Embedded:
         opened: Sequence[str],
         committer: CommitterSettings,
         environ: Mapping[str, str] = os.environ,
+        paid: PaidDesk | None = None,
     ) -> None:
         """Take every known labeler, so that actions can be checked, and the names of those to open."""
         self.carrier_id = f"embedded:{uuid.uuid4()}"
@@ -99,6 +101,7 @@ class Embedded:
                 instance="embedded",
                 cache=cache,
                 rates=rates,
+                paid=paid,
             )
             for name in dict.fromkeys(opened)
         ]

@@ -13,6 +13,7 @@ from labelbus_committer.settings import CommitterSettings
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1.commands import ResumeJob
 from labelbus_contracts.v1.message import Message, message_id
+from labelbus_labeling.paid.answer import PaidDesk
 from labelbus_ledger import reports
 from labelbus_ledger.reports import JobRow, Progress
 from labelbus_ledger.tables import ENDED_JOB_STATES
@@ -63,6 +64,7 @@ async def carry_out(
     *,
     committer: CommitterSettings,
     environ: Mapping[str, str] = os.environ,
+    paid: PaidDesk | None = None,
 ) -> Outcome:
     """Run until the job ends or pauses, or until SIGINT or SIGTERM; then drain.
 
@@ -76,6 +78,7 @@ async def carry_out(
         opened=work.opened,
         committer=committer,
         environ=environ,
+        paid=paid,
     )
     with interruptible(lambda: display.note("Interrupted. Finishing what runs …")) as interrupted:
         async with process:

@@ -1,12 +1,14 @@
 """The interface of a labeler: a name, what it works on, its parameters, and `label`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from labelbus_contracts.ids import JobId, ProjectId, SampleId
+from labelbus_contracts.ids import JobId, ProjectId, SampleId, SecretName
 from labelbus_contracts.labels import Base, LabelSet
 from labelbus_contracts.v1.events import Usage
+from labelbus_runtime.errors import RetryLater
+from labelbus_studio.client import StudioClient
 from pydantic import BaseModel, ConfigDict
 
 from labelbus_labeling.paid import PaidCalls, Unmetered
@@ -35,11 +37,20 @@ class Media(Protocol):
         """Return one axis of a time series as WAV. Raises `RetryLater`, `SampleRefused`."""
 
 
+StudioBySecret = Callable[[SecretName], Awaitable[StudioClient]]
+"""Opens a named secret of the task's project: a client of whatever project that key is for."""
+
+
+async def no_studio(secret: SecretName) -> StudioClient:
+    """Stand where no Studio can be reached. Raises `RetryLater` for the whole job."""
+    raise RetryLater(f"The secret {secret} cannot be opened here.", scope="job", code="key")
+
+
 @dataclass(frozen=True, slots=True)
 class LabelTask:
     """One sample to label. `draft` is what the steps so far made; `source` marks the labels of this step.
 
-    Calls that somebody bills go through `paid`.
+    Calls that somebody bills go through `paid`. `studio` reaches another project by the name of its key.
     """
 
     job_id: JobId
@@ -51,6 +62,7 @@ class LabelTask:
     source: str
     media: Media
     paid: PaidCalls = field(default_factory=Unmetered)
+    studio: StudioBySecret = no_studio
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from labelbus_contracts.labels import Base
@@ -24,6 +24,7 @@ from labelbus_runtime.worker import Carrier, Worker
 from labelbus_labeling.cache import BlobCache
 from labelbus_labeling.errors import WrongParameters
 from labelbus_labeling.labeler import Labeled, Labeler, LabelerParameters, LabelTask, Registration
+from labelbus_labeling.paid.answer import PaidDesk
 from labelbus_labeling.paid.metered import Register
 from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.reading import SampleReader
@@ -48,12 +49,14 @@ class LabelerService:
         instance: str,
         cache: BlobCache,
         rates: RateSettings | None = None,
+        paid: PaidDesk | None = None,
     ) -> None:
         self._registration = registration
         self._labeler = labeler
         self._job_states = job_states
+        self._access = access
         self._reader = SampleReader(access, cache)
-        self._paid = Register(ledger, rates)
+        self._paid = paid or Register(ledger, rates)
         self._parameters = lru_cache(maxsize=256)(self._parse)
         self._heartbeat = Heartbeat(ledger, carrier_id, registration.name, instance, registration.capacity)
         self._batcher = Batcher(
@@ -124,6 +127,7 @@ class LabelerService:
             source=f"{command.labeler}#{command.step}",
             media=self._reader.media(command, base),
             paid=self._paid.of(command.job_id),
+            studio=partial(self._access.client, command.project_id),
         )
 
     def _parse(self, parameters: str) -> LabelerParameters:

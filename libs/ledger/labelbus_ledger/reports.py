@@ -245,6 +245,23 @@ async def cost(conn: AsyncConnection, job_id: str) -> Cost:
     return Cost(float(row[0]), int(row[1]), int(row[2]), float(row[3]))
 
 
+async def cost_of_samples(conn: AsyncConnection, job_id: str) -> dict[int, Cost]:
+    """Add up what each sample of the job took, repeated attempts included."""
+    numbers = (
+        label_events.c.seconds,
+        label_events.c.input_tokens,
+        label_events.c.output_tokens,
+        label_events.c.cost_usd,
+    )
+    query = (
+        sa.select(label_events.c.sample_id, *(sa.func.sum(number) for number in numbers))
+        .where(label_events.c.job_id == job_id)
+        .group_by(label_events.c.sample_id)
+    )
+    rows = await conn.execute(query)
+    return {row[0]: Cost(float(row[1]), int(row[2]), int(row[3]), float(row[4])) for row in rows}
+
+
 class LabelTally:
     """Adds up changes per label; holds one small entry per label, whatever the number of samples."""
 

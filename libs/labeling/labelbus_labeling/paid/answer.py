@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1.events import Usage
 
 from labelbus_labeling.paid.headers import RateHeaders
@@ -56,6 +57,16 @@ class PaidCalls(Protocol):
         Raises `RetryLater` of scope "job" and code "budget" where the job's budget cannot bear the worst
         case, of code "rate" where the limits have no room soon, and whatever `call` raises.
         """
+
+
+class PaidDesk(Protocol):
+    """Hands out the paid calls of each job."""
+
+    def of(self, job_id: JobId) -> PaidCalls:
+        """Return the door for one job."""
+
+    async def close(self) -> None:
+        """Finish what runs."""
 
 
 class Unmetered:
