@@ -4,6 +4,7 @@ import json
 import textwrap
 from typing import get_args
 
+from labelbus_contracts.jobs import MERGE
 from labelbus_labeling.labeler import Registration
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -41,11 +42,22 @@ metadata_after: {}
 """
 
 
+_BRANCHES = """\
+    # The labelers that all get the same draft, each with its own parameters:
+    branches:
+      - labeler: owl-vit
+        parameters: {prompt: "a cat (cat, 0.2)"}
+      - labeler: owl-vit
+        parameters: {prompt: "a photo of a cat (cat, 0.1)"}
+"""
+
+
 def template(registration: Registration) -> str:
-    """Return the text of an action file with one step of this labeler."""
+    """Return the text of an action file with one step of this labeler; `merge` has branches."""
     head = _HEAD.format(name=registration.name, title=registration.title, labeler=registration.name)
     fields = registration.parameters.model_fields
-    return head + "".join(_parameter(name, info) for name, info in fields.items()) + _TAIL
+    branches = _BRANCHES if registration.name == MERGE else ""
+    return head + "".join(_parameter(name, info) for name, info in fields.items()) + branches + _TAIL
 
 
 def _parameter(name: str, info: FieldInfo) -> str:

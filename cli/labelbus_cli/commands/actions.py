@@ -16,12 +16,15 @@ BlockOption = Annotated[
 
 
 @app.command("new")
-def new(labeler: Annotated[str, typer.Argument(help="For example owl-vit.")]) -> None:
+def new(labeler: Annotated[str, typer.Argument(help="For example owl-vit, or merge.")]) -> None:
     """Print a commented action file for a labeler."""
+    from labelbus_dispatcher.merge import MERGE_REGISTRATION
+
     from labelbus_cli.action_template import template
     from labelbus_cli.labelers import labeler as find
 
-    typer.echo(template(find(labeler)), nl=False)
+    registration = MERGE_REGISTRATION if labeler == MERGE_REGISTRATION.name else find(labeler)
+    typer.echo(template(registration), nl=False)
 
 
 @app.command("validate")

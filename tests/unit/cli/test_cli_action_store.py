@@ -56,6 +56,13 @@ def test_what_is_shown_validates(home: Path) -> None:
     assert "is right" in labelbus("actions", "validate", "cats@1").output
 
 
+def test_a_new_action_with_branches_validates(home: Path) -> None:
+    """`actions new merge` prints branches and every parameter of merging."""
+    (home / "both.yaml").write_text(labelbus("actions", "new", "merge").output)
+    assert "is right" in labelbus("actions", "validate", "both.yaml").output
+    assert all(name in (home / "both.yaml").read_text() for name in ("method", "votes", "iou"))
+
+
 def test_a_removed_revision_is_never_used_again(home: Path) -> None:
     """Jobs name what they ran: the number stays that text's."""
     labelbus("actions", "add", "cats.yaml")
