@@ -5,7 +5,7 @@ a newline, flags may come with or without a value.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -23,13 +23,18 @@ _TRUTHS: Final = {"1": True, "true": True, "0": False, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class BlockArguments:
-    """What Studio asked of a block. Without `studio_job_id` the block writes."""
+    """What Studio asked of a block. Without `studio_job_id` the block writes.
+
+    `secrets` are keys that came as arguments, by the environment variable under which they are known from
+    here on: parameters hold the names only.
+    """
 
     ids_file: Path
     studio_job_id: int | None
     given: dict[str, object]
     parameters: LabelerParameters
     ignored: tuple[str, ...]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def read_arguments(argv: Sequence[str], registration: Registration) -> BlockArguments:
@@ -40,9 +45,12 @@ def read_arguments(argv: Sequence[str], registration: Registration) -> BlockArgu
     if _IDS not in found:
         raise BadInput(f"Missing {_IDS}. Give the JSON file with the ids of the samples.")
     given: dict[str, object] = {}
+    secrets: dict[str, str] = {}
     for option, value in found.items():
         if option in fields:
             name, info = fields[option]
+            if extra_of(info).get("secret"):
+                value = _named(option, name, value, secrets)
             given[name] = value_of(option, value, info)
     return BlockArguments(
         ids_file=Path(str(found[_IDS])),
@@ -50,6 +58,7 @@ def read_arguments(argv: Sequence[str], registration: Registration) -> BlockArgu
         given=given,
         parameters=_parameters(registration, given, fields),
         ignored=tuple(ignored),
+        secrets=secrets,
     )
 
 
@@ -117,6 +126,18 @@ def value_of(option: str, value: str | bool, info: FieldInfo) -> object:
             raise BadInput(f"{option} is {value!r}. Give 1 or 0.")
         return truth
     return value.replace("\\n", "\n")
+
+
+def _named(option: str, name: str, value: str | bool, secrets: dict[str, str]) -> str:
+    """Keep a key aside and return its name, or return the name that was given in its place."""
+    text = str(value).strip()
+    if not text:
+        raise BadInput(f"{option} is empty. Give an API key.")
+    if text.startswith(("env:", "ledger:")):
+        return text
+    variable = f"LABELBUS_BLOCK_{name.upper()}"
+    secrets[variable] = text
+    return f"env:{variable}"
 
 
 def _job(value: str | bool | None) -> int | None:

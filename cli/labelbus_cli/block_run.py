@@ -49,6 +49,7 @@ def run_block(name: str, argv: Sequence[str], out: TextIO, environ: Mapping[str,
         if not environ.get(KEY_VARIABLE, "").strip():
             raise CommandError(f"Missing {KEY_VARIABLE}")
         arguments = read_arguments(argv, registration)
+        os.environ.update(arguments.secrets)
         for option in arguments.ignored:
             say(f"Ignoring the unknown argument {option}")
         ids = read_ids(arguments.ids_file)

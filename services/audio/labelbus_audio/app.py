@@ -1,4 +1,4 @@
-"""The audio labeler as a process on Kafka: `uvicorn labelbus_audio.app:app`."""
+"""The audio labeler as a process on Kafka: `faststream run labelbus_audio.app:app`."""
 
 from labelbus_labeling.app import kafka_app
 
