@@ -174,9 +174,9 @@ def new_display() -> Display:
 
 async def _carried_out(session: Session, wish: Wish, *, yes: bool, new: bool, report: Path | None) -> int:
     display = new_display()
-    work = await work_for(session, wish, display, new=new)
     if wish.mode == "apply":
         await _ask(session, wish, yes=yes)
+    work = await work_for(session, wish, display, new=new)
     outcome = await carry_out(session, work, display, committer=load(CommitterSettings))
     await show(session, outcome, report)
     return outcome.exit_code
@@ -208,6 +208,8 @@ async def _ask(session: Session, wish: Wish, *, yes: bool) -> None:
         raise BadInput("Nobody can be asked whether to write: stdin is no terminal. Give --yes.")
     counted = await survey(session, wish)
     typer.echo(f"Project {session.project.id} ({session.project.name}): {counted.sentence()}.", err=True)
+    if not counted.total:
+        raise BadInput("There is nothing to write. Widen the action's data filter, or name other samples.")
     if not yes and not _confirmed():
         raise CommandError("Nothing was written.")
 
@@ -219,6 +221,9 @@ def _confirmed() -> bool:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return typer.confirm("Write to Studio?", err=True)
+    except typer.Abort:  # Ctrl-C, or the end of the input
+        typer.echo(err=True)
+        return False
     finally:
         signal.signal(signal.SIGINT, before)
 

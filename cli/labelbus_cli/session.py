@@ -96,8 +96,10 @@ async def _project(client: StudioClient) -> Project:
     try:
         return await client.project()
     except KeyRefused as error:
+        fact = str(error).removesuffix("Give the job a valid key.").strip()
         raise BadInput(
-            f"Studio refuses the API key in {KEY_VARIABLE}: {error} Check the key (Studio: Dashboard, Keys)."
+            f"{fact} Set {KEY_VARIABLE} to the project's API key (Studio: Dashboard, Keys)."
         ) from error
     except StudioError as error:
-        raise CommandError(f"Studio cannot be asked for the project: {error}") from error
+        endpoint = client.settings.endpoint
+        raise CommandError(f"{error} Check the network and EI_API_ENDPOINT ({endpoint}).") from error

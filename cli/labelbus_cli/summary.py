@@ -45,7 +45,17 @@ def closing(job: JobRow, progress: Progress, *, interrupted: bool) -> str:
     """Return the sentences that end a command: what happened, and what to do next."""
     counts = ", ".join(f"{number} {state}" for state, number in states(progress)) or "no samples"
     head = f"Job {job.job_id} {_said(job, interrupted)}: {counts}."
-    return " ".join(part for part in (head, job.reason, _advice(job, progress, interrupted)) if part)
+    said = (head, job.reason, _held(progress), _advice(job, progress, interrupted))
+    return " ".join(part for part in said if part)
+
+
+def _held(progress: Progress) -> str:
+    if not progress.held:
+        return ""
+    return (
+        "What is held was changed by somebody since it was read, and was left alone: see the report. "
+        "The same command with `--on-conflict overwrite` writes over it."
+    )
 
 
 def _said(job: JobRow, interrupted: bool) -> str:
@@ -61,10 +71,16 @@ def _advice(job: JobRow, progress: Progress, interrupted: bool) -> str:
     if job.state == "paused":
         return "" if "resume" in job.reason else f"Go on with `labelbus jobs resume {short}`."
     if job.state == "finished_with_failures" and progress.failed:
-        return f"Try the failed ones again with `labelbus jobs resume {short} --retry-failed`."
+        again = f"Try the failed ones again with `labelbus jobs resume {short} --retry-failed`."
+        is_preview = job.mode == "preview" and progress.counts.get("proposed")
+        return f"{again} {_to_apply(short)}" if is_preview else again
     if job.mode == "preview" and job.state == "finished":
-        return f"Nothing was written to Studio. Write these proposals with `labelbus jobs apply {short}`."
+        return _to_apply(short)
     return ""
+
+
+def _to_apply(short: str) -> str:
+    return f"Nothing was written to Studio. Write these proposals with `labelbus jobs apply {short}`."
 
 
 def states(progress: Progress) -> Sequence[tuple[str, int]]:

@@ -1,6 +1,8 @@
 """A world for journeys: a simulated Studio over loopback, a home folder, and `labelbus` to act on them."""
 
 import json
+import os
+import select
 import signal
 import subprocess
 import sys
@@ -8,13 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from labelbus_simulator import Project, Studio
 from typer.testing import CliRunner, Result
 
 from labelbus_cli.main import app
 
+Ended: TypeAlias = tuple[str, int]
 KEY = "ei_" + "0" * 32
 PROMPT = """\
 red circle (red circle, 0.45)
@@ -106,3 +109,27 @@ def kill(process: "subprocess.Popen[str]", number: int = signal.SIGKILL) -> str:
     process.send_signal(number)
     said, _ = process.communicate(timeout=60)
     return said
+
+
+def at_a_terminal(command: Sequence[str], question: bytes, answer: bytes, *, within_s: float = 60.0) -> Ended:
+    """Run a command in a pseudo terminal, answer its question; return what it said and its exit code."""
+    import pty
+
+    pid, terminal = pty.fork()
+    if pid == 0:  # pragma: no cover  # the child
+        os.execv(command[0], list(command))  # noqa: S606  # ourselves
+    said, end = b"", time.monotonic() + within_s
+    while True:
+        if not select.select([terminal], [], [], max(end - time.monotonic(), 0))[0]:
+            os.kill(pid, signal.SIGKILL)
+            break
+        try:
+            said += os.read(terminal, 65_536)
+        except OSError:  # the other end is closed
+            break
+        if answer and question in said:
+            os.write(terminal, answer)
+            answer = b""
+    os_status = os.waitpid(pid, 0)[1]
+    os.close(terminal)
+    return said.decode(errors="replace"), os.waitstatus_to_exitcode(os_status)

@@ -1,11 +1,12 @@
 """Preview, apply, apply of a preview: what reaches Studio, and what does not."""
 
 import re
+import sys
 from collections import Counter
 
 import pytest
 from labelbus_cli.accuracy import Accuracy, accuracy
-from labelbus_cli.testing import ACTION, World
+from labelbus_cli.testing import ACTION, World, at_a_terminal
 from labelbus_contracts.labels import BoundingBox
 from labelbus_simulator import Shape
 
@@ -68,6 +69,28 @@ def test_applying_without_a_terminal_needs_yes(world: World) -> None:
     assert result.exit_code == 2
     assert "--yes" in result.output
     assert world.written() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
+@pytest.mark.parametrize("answer", [b"n\n", b"\x03"], ids=["n", "ctrl-c"])
+def test_a_person_who_says_no_is_obeyed(world: World, answer: bytes) -> None:
+    """On a terminal the question names project and counts; n and Ctrl-C end it, and leave no job."""
+    code = "from labelbus_cli.main import run; run()"
+    command = [sys.executable, "-c", code, "run", world.action_file(), "--apply"]
+    said, status = at_a_terminal(command, b"Write to Studio?", answer)
+    assert "Project 1 (Shapes): 8 samples, 0 of them have labels already." in said
+    assert said.rstrip().endswith("Nothing was written.")
+    assert status == 1
+    assert world.written() == []
+    assert "There is no job yet" in world.labelbus("jobs", "list").output
+
+
+def test_nothing_is_asked_about_nothing(world: World) -> None:
+    """An empty selection ends with exit code 2 before anybody is asked."""
+    path = world.folder / "none.yaml"
+    path.write_text(ACTION + "data:\n  name_contains: nowhere\n")
+    result = world.labelbus("run", str(path), "--apply", "--yes")
+    assert (result.exit_code, "There is nothing to write." in result.output) == (2, True)
 
 
 def test_a_sample_of_the_data_filter_is_labeled(world: World) -> None:

@@ -19,6 +19,8 @@ def test_bad_samples_fail_alone(world: World) -> None:
     assert "8 committed, 4 failed" in result.output
     assert "987654" in result.output
     assert "--retry-failed" in result.output
+    said = " ".join(result.output.split())
+    assert "it is empty. Upload it again, or remove it from the job." in said
     assert sorted(world.written("set-boxes")) == world.ids
 
 
@@ -45,6 +47,8 @@ def test_what_a_person_changed_meanwhile_is_held(world: World) -> None:
     world.project.edit(edited, {"boundingBoxes": [box]})
     applied = world.labelbus("jobs", "apply", job[1], "--yes")
     assert "1 held" in applied.output
+    assert "was left alone" in applied.output
+    assert applied.exit_code == 0
     assert world.project.samples[edited].boxes == [box]
     assert sorted(world.written("set-boxes")) == [one for one in world.ids if one != edited]
 

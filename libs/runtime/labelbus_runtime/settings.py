@@ -118,4 +118,5 @@ def load(settings: type[AnySettings]) -> AnySettings:
 def _line(prefix: str, where: tuple[int | str, ...], said: str) -> str:
     name = str(where[0]) if where else ""
     name = name if name.isupper() else (prefix + name).upper()
+    said = said.removeprefix("Value error, ")
     return f"{name}: {said}" if where else said

@@ -105,10 +105,12 @@ def read_media(call: Call, response: httpx.Response) -> bytes:
         answer = _object(response.content)
         if answer is not None and answer.get("success") is False:
             raise _refusal(call, answer.get("error"), response)
-    if kind.startswith("text/") or not response.content:
-        raise Fault(
-            StudioConfused(f"Studio answered {call.subject} with {kind or 'nothing'} instead of the bytes.")
+    if not response.content:
+        raise StudioRefused(
+            f"Studio holds no bytes for {call.subject}: it is empty. Upload it again, or remove it from the job."
         )
+    if kind.startswith("text/"):
+        raise Fault(StudioConfused(f"Studio answered {call.subject} with {kind} instead of the bytes."))
     return response.content
 
 

@@ -36,7 +36,8 @@ def download_notice(model: str, *, gpu: str | None = None, cores: int | None = N
 
     `gpu` names this machine's, where it has one; `cores` is the machine's own number by default.
     """
-    if model == TOY_MODEL or Path(model).exists() or _is_cached(model):
+    is_path = model.startswith((".", "/", "~")) or model.count("/") != 1
+    if model == TOY_MODEL or is_path or Path(model).exists() or _is_cached(model):
         return None
     known = KNOWN.get(model)
     if known is None:
