@@ -24,8 +24,8 @@ from labelbus_runtime.worker import Carrier, Worker
 from labelbus_labeling.cache import BlobCache
 from labelbus_labeling.errors import WrongParameters
 from labelbus_labeling.labeler import Labeled, Labeler, LabelerParameters, LabelTask, Registration
-from labelbus_labeling.paid.answer import PaidDesk
-from labelbus_labeling.paid.metered import Register
+from labelbus_labeling.paid.answer import PaidCalls, PaidDesk
+from labelbus_labeling.paid.metered import Metered, Register
 from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.reading import SampleReader
 from labelbus_labeling.registry import check_fits, validate_parameters
@@ -104,16 +104,20 @@ class LabelerService:
         if not await self._job_states.runs(message.job_id):
             return [_skipped(message)]
         base = message.base
+        paid = self._paid.of(message.job_id)
         started = time.perf_counter()
         try:
             parameters = self._parameters(json.dumps(message.parameters, sort_keys=True))
             base = base or await self._reader.base(message)
-            labeled = await self._batcher(self._task(message, base, parameters))
+            labeled = await self._batcher(self._task(message, base, parameters, paid))
         except (RetryLater, SampleRefused) as error:
-            return [_failed(message, error, base=base, seconds=time.perf_counter() - started)]
+            usage = _bought(paid).model_copy(update={"seconds": time.perf_counter() - started})
+            return [_failed(message, error, base=base, usage=usage)]
         return [_labeled(message, base, labeled)]
 
-    def _task(self, command: LabelSample, base: Base, parameters: LabelerParameters) -> LabelTask:
+    def _task(
+        self, command: LabelSample, base: Base, parameters: LabelerParameters, paid: PaidCalls
+    ) -> LabelTask:
         misfit = check_fits(self._registration, base.sample.labeling_method, base.sample.kind)
         if misfit is not None:
             raise SampleRefused(f"Sample {command.sample_id}: {misfit}", code="unfit")
@@ -126,7 +130,7 @@ class LabelerService:
             parameters=parameters,
             source=f"{command.labeler}#{command.step}",
             media=self._reader.media(command, base),
-            paid=self._paid.of(command.job_id),
+            paid=paid,
             studio=partial(self._access.client, command.project_id),
         )
 
@@ -155,6 +159,11 @@ def _measured(outcome: Labeled | Exception, seconds: float) -> Labeled | Excepti
     return replace(outcome, usage=outcome.usage.model_copy(update={"seconds": seconds}))
 
 
+def _bought(paid: PaidCalls) -> Usage:
+    """Return what a failed sample's answers took all the same."""
+    return paid.bought if isinstance(paid, Metered) else Usage()
+
+
 def _labeled(command: LabelSample, base: Base, labeled: Labeled) -> SampleLabeled:
     return SampleLabeled(
         id=_id("sample_labeled", command),
@@ -174,7 +183,7 @@ def _labeled(command: LabelSample, base: Base, labeled: Labeled) -> SampleLabele
 
 
 def _failed(
-    command: LabelSample, error: RetryLater | SampleRefused, *, base: Base | None, seconds: float
+    command: LabelSample, error: RetryLater | SampleRefused, *, base: Base | None, usage: Usage
 ) -> SampleFailed:
     again = error if isinstance(error, RetryLater) else None
     return SampleFailed(
@@ -192,7 +201,7 @@ def _failed(
         retry_after_s=None if again is None else again.after_s,
         scope="sample" if again is None else again.scope,
         base=base,
-        usage=Usage(seconds=seconds),
+        usage=usage,
     )
 
 

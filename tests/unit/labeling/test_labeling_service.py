@@ -1,12 +1,14 @@
 """A `LabelSample` is answered once, with what became of the sample, by an id fixed by what was asked."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
-from labelbus_contracts.v1.events import SampleFailed, SampleLabeled, SampleSkipped
+from labelbus_contracts.v1.events import SampleFailed, SampleLabeled, SampleSkipped, Usage
 from labelbus_contracts.v1.message import Message
-from labelbus_labeling.labeler import Labeled
+from labelbus_labeling.labeler import Labeled, LabelTask
+from labelbus_labeling.paid import Answer, Estimate
 from labelbus_ledger.instances import capacities
 from labelbus_runtime.errors import InvalidMessage, RetryLater, SampleRefused
 from labelbus_runtime.testing import CollectingCarrier, round_trip
@@ -187,3 +189,21 @@ async def test_worker(bench: "Bench") -> None:
     """The worker takes twice the capacity, so that downloads overlap computing."""
     (worker,) = bench.service.workers()
     assert (worker.topic.name, worker.concurrency) == ("labelbus.label.frame.v1", 32)
+
+
+async def test_a_failed_sample_says_what_it_cost(bench: "Bench") -> None:
+    """What was paid before a sample failed is on its event: no cost is lost."""
+    usage = Usage(input_tokens=9, output_tokens=1, cost_usd=0.01)
+
+    async def label(batch: Sequence[LabelTask]) -> Sequence[Labeled | Exception]:
+        async def call() -> Answer:
+            return Answer("nonsense", usage, "luna-1")
+
+        for task in batch:
+            worst = Estimate(9, 1, 0.02)
+            await task.paid.ask(provider="openai", model="luna", digest="d", worst=worst, call=call)
+        return [SampleRefused("The answer cannot be used.") for _ in batch]
+
+    bench.labeler.label = label  # type: ignore[method-assign]
+    event = await _failed(bench)
+    assert (event.usage.input_tokens, event.usage.cost_usd) == (9, 0.01)

@@ -226,3 +226,13 @@ async def test_own_key_own_limit(shop: Shop) -> None:
     assert keys[0] != keys[1]
     assert all(key and "sk-" not in key for key in keys)
     assert RateSettings.of({}).bucket("openai", "luna").key == ""
+
+
+async def test_what_a_door_bought(shop: Shop) -> None:
+    """A door knows what its own answers took, so that a sample that fails after them says so."""
+    door = shop.register.of(JobId("job"))
+    for digest in ("a", "b", "a"):
+        await door.ask(
+            provider="openai", model="luna", digest=digest, worst=WORST, call=shop.provider.says(digest)
+        )
+    assert door.bought == Usage(input_tokens=100, output_tokens=10, cost_usd=0.08)

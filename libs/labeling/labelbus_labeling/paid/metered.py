@@ -47,7 +47,7 @@ class Register:
 
 
 class Metered:
-    """Implements `PaidCalls` by the ledger, for one job."""
+    """Implements `PaidCalls` by the ledger, for one job. `bought` is what its answers took so far."""
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class Metered:
         self._till = till
         self._settings = settings
         self._flights = flights
+        self.bought = Usage()
 
     async def ask(self, *, provider: str, model: str, digest: str, worst: Estimate, call: Call) -> Answer:
         """Answer as `PaidCalls.ask` says. Raises `Unavailable` too, while the ledger is away."""
@@ -144,6 +145,7 @@ class Metered:
         try:
             answer = await call()
             settlement = _paid(key, reserved, answer)
+            self.bought = _sum(self.bought, answer.usage)
             return answer
         except (RetryLater, SampleRefused) as error:
             if error.code != _UNKNOWN_END:
@@ -196,6 +198,15 @@ def _paid(key: AnswerKey, reserved: Reserved, answer: Answer) -> Settlement:
         tokens_per_min=answer.limits.tokens_per_min if answer.limits else None,
         key=key,
         answer=KeptAnswer(answer.text, answer.model, usage.input_tokens, usage.output_tokens, usage.cost_usd),
+    )
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        seconds=one.seconds + other.seconds,
+        input_tokens=one.input_tokens + other.input_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        cost_usd=one.cost_usd + other.cost_usd,
     )
 
 

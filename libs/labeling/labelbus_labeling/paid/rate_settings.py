@@ -40,7 +40,7 @@ class RateSettings:
             models=_models(environ.get(MODELS_SETTING, "").strip()),
             providers=_providers(environ),
             keys={name: _fingerprint(value) for name, value in environ.items() if _is_key(name) and value},
-            most_wait_s=_number(WAIT_SETTING, environ.get(WAIT_SETTING, "20")),
+            most_wait_s=_number(WAIT_SETTING, environ.get(WAIT_SETTING, "").strip() or "20"),
         )
 
     def limits(self, provider: str, model: str) -> Limits:
