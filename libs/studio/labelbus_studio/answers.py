@@ -107,7 +107,8 @@ def read_media(call: Call, response: httpx.Response) -> bytes:
             raise _refusal(call, answer.get("error"), response)
     if not response.content:
         raise StudioRefused(
-            f"Studio holds no bytes for {call.subject}: it is empty. Upload it again, or remove it from the job."
+            f"Studio holds no bytes for {call.subject}: it is empty. "
+            "Upload it again, or remove it from the job."
         )
     if kind.startswith("text/"):
         raise Fault(StudioConfused(f"Studio answered {call.subject} with {kind} instead of the bytes."))
