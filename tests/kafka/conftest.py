@@ -156,7 +156,7 @@ class Cluster:
 
         return asyncio.run(ask())
 
-    def until(self, holds: Callable[[], object], what: str, *, within_s: float = 120.0) -> None:
+    def until(self, holds: Callable[[], object], what: str, *, within_s: float = 200.0) -> None:
         """Wait until something holds; fail with the services' logs."""
         end = time.monotonic() + within_s
         while not holds():
