@@ -147,6 +147,24 @@ async def test_held_money_is_waited_for(shop: Shop) -> None:
     assert (await shop.stands()).spent_usd == pytest.approx(0.16)
 
 
+async def test_many_wait_for_held_money(shop: Shop) -> None:
+    """However many wait, nobody gives up while calls are settled and leave money over."""
+    await shop.cap(0.65)
+    register = shop.other(most_wait_s=0.5)
+    provider = asyncio.Semaphore(1)
+
+    async def ask(number: int) -> Answer:
+        async def call() -> Answer:
+            async with provider:
+                await asyncio.sleep(0.1)
+                return Answer("cat", USAGE, "luna-1")
+
+        door = register.of(JobId("job"))
+        return await door.ask(provider="openai", model="luna", digest=f"{number}", worst=WORST, call=call)
+
+    assert len(await asyncio.gather(*(ask(number) for number in range(14)))) == 14
+
+
 async def test_unknown_price(shop: Shop) -> None:
     """A model without a price is refused by a budget, and asked without one."""
     worst = Estimate(1, 1, math.inf)

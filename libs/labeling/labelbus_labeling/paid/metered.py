@@ -109,7 +109,11 @@ class Metered:
             await self._till.settle(_unused(reserved))
 
     async def _reserved(self, key: AnswerKey, worst: Estimate, until: float) -> Reserved:
-        """Reserve. Money that is only held for calls under way is waited for, as it may be left over."""
+        """Reserve. Money that is only held for calls under way is waited for, as it may be left over.
+
+        That wait begins anew whenever a call has been settled: only money that a crash left is given up.
+        """
+        spent_usd, patient_until = -1.0, until
         while True:
             left_s = max(0.0, until - time.monotonic())
             outcome = await self._till.reserve(self._wish(key, worst, min(left_s, HORIZON_S)))
@@ -120,7 +124,10 @@ class Metered:
                     raise _too_soon(key, outcome)
                 await asyncio.sleep(outcome.again_s)
                 continue
-            if not _is_only_held(outcome.budget, worst) or not left_s:
+            if outcome.budget.spent_usd > spent_usd:
+                spent_usd = outcome.budget.spent_usd
+                patient_until = time.monotonic() + self._settings.most_wait_s
+            if not _is_only_held(outcome.budget, worst) or time.monotonic() >= patient_until:
                 raise _over_budget(self._job_id, key.model, outcome.budget, worst)
             await asyncio.sleep(_AGAIN_S)
 
