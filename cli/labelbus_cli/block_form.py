@@ -50,7 +50,7 @@ def _item(option: str, info: FieldInfo, named: dict[str, str]) -> dict[str, obje
     if value is not None:
         item["value"] = value
     item |= {"type": kind(info), "help": info.description or "", "param": option.removeprefix("--")}
-    if value is None or info.get_default() is None:
+    if value is None or info.get_default() is None or extra.get("optional"):
         item["optional"] = True
     item |= {name: extra[name] for name in _PASSED_ON if name in extra}
     shown = extra.get("show_if")
