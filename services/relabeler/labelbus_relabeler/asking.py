@@ -83,21 +83,19 @@ class Asker:
         raise AssertionError("the last try returns or raises")
 
     async def _answer(self, task: LabelTask, question: Question, manner: Manner) -> Answer:
-        slots = self._slots(task, manner)
-
         async def call() -> Answer:
-            async with slots:
-                return await self._provider.answer(
-                    question, manner.model, manner.effort, patience=manner.patience
-                )
+            return await self._provider.answer(
+                question, manner.model, manner.effort, patience=manner.patience
+            )
 
-        return await task.paid.ask(
-            provider=self._provider.name,
-            model=manner.model,
-            digest=_digest(question, manner),
-            worst=self._provider.worst(question, manner.model, manner.effort),
-            call=call,
-        )
+        async with self._slots(task, manner):  # before money and a turn are reserved, not while they are held
+            return await task.paid.ask(
+                provider=self._provider.name,
+                model=manner.model,
+                digest=_digest(question, manner),
+                worst=self._provider.worst(question, manner.model, manner.effort),
+                call=call,
+            )
 
     def _slots(self, task: LabelTask, manner: Manner) -> asyncio.Semaphore:
         key = (task.job_id, manner.concurrency)
