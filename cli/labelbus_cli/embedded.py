@@ -33,6 +33,9 @@ from labelbus_runtime.worker import Carrier, Worker
 from labelbus_cli.ownership import RENEW_EVERY_S, committer_of, lapse_claims, process_lease
 
 _DRAIN_S = 15.0
+_WINDOW_TIMES = 4.0
+"""In flight per unit of a labeler's capacity: twice what it takes at once, so that it works on while the next
+bases are read. What waits costs nothing here, and other processes have nothing to gain from it."""
 
 
 class Service(Protocol):
@@ -77,7 +80,7 @@ class Embedded:
             carrier_id=self.carrier_id,
             access=access,
             labelers=known,
-            settings=DispatcherSettings(),
+            settings=_dispatcher(),
             instance="embedded",
         )
         self._committer = Committer(
@@ -154,3 +157,10 @@ class Embedded:
         if isinstance(message, JobRejected):
             self.rejections[message.job_id] = message.reason
         return ()
+
+
+def _dispatcher() -> DispatcherSettings:
+    settings = DispatcherSettings()
+    if "window_times" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"window_times": _WINDOW_TIMES})
