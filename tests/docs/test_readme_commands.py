@@ -17,8 +17,10 @@ import pytest
 import yaml
 from labelbus_simulator import SimulatorOptions, Studio, serve
 
+pytestmark = pytest.mark.timeout(660)
 _BLOCK = re.compile(r"^```bash (\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _PORT = re.compile(r"(127\.0\.0\.1:|--port )([48]\d{3})\b")
+_WITHIN_S = 600  # seconds on a quiet machine: under one minute each
 _END = "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\nset -euo pipefail\n"
 
 
@@ -42,7 +44,7 @@ def run(script: str, folder: Path, **environ: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=280,
+        timeout=_WITHIN_S,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
