@@ -17,6 +17,7 @@ from labelbus_cli.errors import BadInput
 
 _IDS: Final = "--data-ids-file"
 _PROPOSE: Final = "--propose-actions"
+_LIMIT: Final = "--limit"
 _COMMON_FLAGS: Final = frozenset({"--verbose"})
 _TRUTHS: Final = {"1": True, "true": True, "0": False, "false": False}
 
@@ -26,7 +27,7 @@ class BlockArguments:
     """What Studio asked of a block. Without `studio_job_id` the block writes.
 
     `secrets` are keys that came as arguments, by the environment variable under which they are known from
-    here on: parameters hold the names only.
+    here on: parameters hold the names only. `limit` is how many samples are worked on.
     """
 
     ids_file: Path
@@ -35,13 +36,14 @@ class BlockArguments:
     parameters: LabelerParameters
     ignored: tuple[str, ...]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    limit: int | None = None
 
 
 def read_arguments(argv: Sequence[str], registration: Registration) -> BlockArguments:
     """Read a command line. Raises `BadInput`."""
     fields = options(registration)
     flags = {name for name, (_, info) in fields.items() if kind(info) == "flag"}
-    found, ignored = _pairs(list(argv), known={*fields, _IDS, _PROPOSE}, flags=flags)
+    found, ignored = _pairs(list(argv), known={*fields, _IDS, _PROPOSE, _LIMIT}, flags=flags)
     if _IDS not in found:
         raise BadInput(f"Missing {_IDS}. Give the JSON file with the ids of the samples.")
     given: dict[str, object] = {}
@@ -59,6 +61,7 @@ def read_arguments(argv: Sequence[str], registration: Registration) -> BlockArgu
         parameters=_parameters(registration, given, fields),
         ignored=tuple(ignored),
         secrets=secrets,
+        limit=_count(found.get(_LIMIT)),
     )
 
 
@@ -148,6 +151,16 @@ def _job(value: str | bool | None) -> int | None:
     if not text.isdecimal() or len(text) > 18:
         raise BadInput(f"{_PROPOSE} is {text[:40]!r}. Give the number of the preview job.")
     return int(text) or None
+
+
+def _count(value: str | bool | None) -> int | None:
+    """Read the most samples to work on; an empty text means all."""
+    if value is None or not str(value).strip():
+        return None
+    text = str(value).strip()
+    if not text.isdecimal() or len(text) > 18 or int(text) < 1:
+        raise BadInput(f"{_LIMIT} is {text[:40]!r}. Give the number of samples to work on, 1 or more.")
+    return int(text)
 
 
 def _parameters(

@@ -52,7 +52,7 @@ def run_block(name: str, argv: Sequence[str], out: TextIO, environ: Mapping[str,
         os.environ.update(arguments.secrets)
         for option in arguments.ignored:
             say(f"Ignoring the unknown argument {option}")
-        ids = read_ids(arguments.ids_file)
+        ids = read_ids(arguments.ids_file).lowest(arguments.limit)
         configure_logs()
         return loop.run(_run(registration, arguments, ids, _Lines(say), environ))
     except Exception as error:

@@ -16,6 +16,12 @@ class Ids:
     ids: tuple[int, ...]
     repeated: int
 
+    def lowest(self, count: int | None) -> "Ids":
+        """Return the lowest ids, at most so many, as the official blocks choose them; all for None."""
+        if count is None or count >= len(self.ids):
+            return self
+        return Ids(tuple(sorted(self.ids)[:count]), self.repeated)
+
 
 def read_ids(path: Path) -> Ids:
     """Read `path`. Raises `BadInput` for a file that is missing, not JSON, of another shape, or empty."""

@@ -59,6 +59,15 @@ def test_unknown_arguments_are_named_and_ignored(owl: Registration, unknown: lis
     assert parameters(read).prompt == "a cat"
 
 
+def test_a_limit_is_a_number_of_samples(owl: Registration) -> None:
+    """Empty means all; what is no number above 0 is an error."""
+    assert read_arguments([*NEEDED, "--limit", "2"], owl).limit == 2
+    assert read_arguments([*NEEDED, "--limit", ""], owl).limit is None
+    for wrong in ("0", "-1", "many"):
+        with pytest.raises(BadInput, match="--limit"):
+            read_arguments([*NEEDED, "--limit", wrong], owl)
+
+
 def test_a_value_may_begin_with_a_dash(owl: Registration) -> None:
     """A prompt that is a list of dashes is a value, not an option."""
     assert parameters(read_arguments([*NEEDED[:2], "--prompt", "- a cat"], owl)).prompt == "- a cat"

@@ -52,3 +52,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """The path that does not exist is in the text."""
     with pytest.raises(BadInput, match=r"gone\.json does not exist"):
         read_ids(tmp_path / "gone.json")
+
+
+def test_a_limit_takes_the_lowest_ids(tmp_path: Path) -> None:
+    """Sorted, as the official blocks do it; without a limit the order of the file stays."""
+    ids = read_ids(written(tmp_path, "[9, 3, 7]"))
+    assert ids.lowest(2).ids == (3, 7)
+    assert ids.lowest(None).ids == ids.lowest(5).ids == (9, 3, 7)
