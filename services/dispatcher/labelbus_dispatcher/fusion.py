@@ -4,6 +4,7 @@ Fusion is Solovyev, Wang, Gabruseva, "Weighted boxes fusion" (2021), with one di
 one box in a cluster, so that equal drafts merge into themselves.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -28,10 +29,6 @@ class _Voice:
     def weight(self) -> float:
         return _UNSCORED if self.box.score is None else self.box.score
 
-    @property
-    def order(self) -> tuple[float, tuple[str, int, int, int, int], int, int]:
-        return (-self.weight, self.box.content, self.branch, self.place)
-
 
 @dataclass(slots=True)
 class _Cluster:
@@ -42,8 +39,8 @@ class _Cluster:
     def begins(self) -> tuple[int, int]:
         return min((voice.branch, voice.place) for voice in self.voices)
 
-    def add(self, voice: _Voice) -> None:
-        self.voices.append(voice)
+    def add(self, voices: Sequence[_Voice]) -> None:
+        self.voices.extend(voices)
         self.edges = _mean_edges(self.voices)
 
 
@@ -80,27 +77,40 @@ def overlap(one: Edges, other: Edges) -> float:
 
 
 def _clusters(drafts: Sequence[Sequence[BoundingBox]], iou: float) -> list[_Cluster]:
-    voices = [
-        _Voice(box, branch, place) for branch, boxes in enumerate(drafts) for place, box in enumerate(boxes)
-    ]
+    """Join units, best score first, so that the order of branches decides nothing."""
+    units = sorted(_units(drafts), key=lambda unit: (-unit[0].weight, unit[0].box.content))
     by_label: dict[str, list[_Cluster]] = {}
-    for voice in sorted(voices, key=lambda voice: voice.order):
-        clusters = by_label.setdefault(voice.box.label, [])
-        near = _nearest(voice, clusters, iou)
+    for unit in units:
+        clusters = by_label.setdefault(unit[0].box.label, [])
+        near = _nearest(unit, clusters, iou)
         if near is None:
             near = _Cluster()
             clusters.append(near)
-        near.add(voice)
+        near.add(unit)
     return [cluster for clusters in by_label.values() for cluster in clusters]
 
 
-def _nearest(voice: _Voice, clusters: Sequence[_Cluster], iou: float) -> _Cluster | None:
-    """Return the cluster that overlaps most, at least by `iou`, and has no box of the voice's branch yet."""
+def _units(drafts: Sequence[Sequence[BoundingBox]]) -> list[list[_Voice]]:
+    """Return boxes of equal content of different branches together; a branch's second is of another unit."""
+    units: dict[tuple[object, int], list[_Voice]] = {}
+    for branch, boxes in enumerate(drafts):
+        copies: Counter[object] = Counter()
+        voices = [_Voice(box, branch, place) for place, box in enumerate(boxes)]
+        for voice in sorted(voices, key=lambda voice: -voice.weight):
+            content = voice.box.content
+            units.setdefault((content, copies[content]), []).append(voice)
+            copies[content] += 1
+    return [sorted(unit, key=lambda voice: -voice.weight) for unit in units.values()]
+
+
+def _nearest(unit: Sequence[_Voice], clusters: Sequence[_Cluster], iou: float) -> _Cluster | None:
+    """Return the cluster that overlaps most, at least by `iou`, and has no box of the unit's branches yet."""
     best, most = None, iou
+    branches = {voice.branch for voice in unit}
     for cluster in clusters:
-        if any(other.branch == voice.branch for other in cluster.voices):
+        if not branches.isdisjoint(voice.branch for voice in cluster.voices):
             continue
-        found = overlap(_edges(voice.box), cluster.edges)
+        found = overlap(_edges(unit[0].box), cluster.edges)
         if found > most or (best is None and found >= most):
             best, most = cluster, found
     return best
@@ -138,13 +148,12 @@ def _mean_edges(voices: Sequence[_Voice]) -> Edges:
     weights = [voice.weight for voice in voices]
     if not sum(weights):
         weights = [1.0] * len(voices)
-    edges = [_edges(voice.box) for voice in voices]
-    total = sum(weights)
-    means = (
-        sum(weight * one[side] for weight, one in zip(weights, edges, strict=True)) / total
+    first, *others = (_edges(voice.box) for voice in voices)
+    share = [weight / sum(weights) for weight in weights[1:]]
+    left, top, right, bottom = (  # as a way from the first box: exact where all edges are equal
+        first[side] + sum(part * (one[side] - first[side]) for part, one in zip(share, others, strict=True))
         for side in range(4)
     )
-    left, top, right, bottom = means
     return (left, top, right, bottom)
 
 

@@ -186,6 +186,13 @@ def test_metadata_of_every_branch_is_kept() -> None:
     assert not made.disabled
 
 
+def test_the_smallest_scores_move_no_edge() -> None:
+    """Rounding of weights near zero does not part equal boxes."""
+    tiny = (box("cat", 0, None, width=0, height=0), box("cat", 0, 3.8e-111, width=0, height=7))
+    assert boxes(tiny, tiny) == boxes(tiny, tiny, iou=1)
+    assert len(boxes(tiny, tiny)) == 2
+
+
 def test_boxes_without_an_area_meet_only_themselves() -> None:
     """No division by zero."""
     assert overlap((1, 1, 1, 1), (1, 1, 1, 1)) == 1.0
