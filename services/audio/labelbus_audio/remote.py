@@ -13,6 +13,7 @@ from typing import Final
 
 import httpx
 from labelbus_runtime.errors import RetryLater, SampleRefused
+from labelbus_studio.lanes import lanes_to
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
 from labelbus_audio.clips import wav_of
@@ -72,7 +73,6 @@ class RemoteEars:
         self._place = place
         self._timeout = httpx.Timeout(timeout_s, connect=_CONNECT_TIMEOUT_S, pool=None)
         self._whole_s = timeout_s + _CONNECT_TIMEOUT_S
-        self._limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
         self._slots = asyncio.Semaphore(concurrency)
         self._transport, self._sleep = transport, sleep
         self._client: httpx.AsyncClient | None = None
@@ -84,9 +84,8 @@ class RemoteEars:
 
     async def open(self) -> None:
         """Make the connection pool; nothing is called yet."""
-        self._client = httpx.AsyncClient(
-            limits=self._limits, transport=self._transport, timeout=self._timeout, trust_env=False
-        )
+        transport = self._transport or lanes_to(self._place.url)
+        self._client = httpx.AsyncClient(transport=transport, timeout=self._timeout)
 
     async def close(self) -> None:
         """Close the connections."""
