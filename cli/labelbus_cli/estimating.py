@@ -142,9 +142,7 @@ async def _dry(session: Session, wish: Wish, total: int) -> int:
     scale = total / samples
     worst = sum(one.cost_usd for one in dry.asked if not math.isinf(one.cost_usd))
     tokens = sum(one.tokens for one in dry.asked)
-    typer.echo(
-        f"At most, from {samples} of {_number(total)} samples, up to their first paid step:"
-    )
+    typer.echo(f"At most, from {samples} of {_number(total)} samples, up to their first paid step:")
     typer.echo(f"  calls   {_number(len(dry.asked) * scale)}  ({', '.join(sorted(dry.models)) or 'none'})")
     typer.echo(f"  tokens  {_number(tokens * scale)}")
     typer.echo(f"  cost    {_money(worst * scale)}")
