@@ -118,12 +118,18 @@ async def run(folder: Path, number: int) -> dict[str, float]:
     )
     async with embedded:
         before_mib = _peak_mib()
-        await _submit(embedded, number)
+        await _submit(embedded, ledger, number)
         counts = await _ended(ledger)
     elapsed_s = time.perf_counter() - started
     await ledger.close()
     assert counts == {"committed": number}, counts
     return {"samples": number, "seconds": elapsed_s, "peak_mib": _peak_mib(), "start_mib": before_mib}
+
+
+async def _total(ledger: Ledger) -> int:
+    async with ledger.read() as connection:
+        head = await rows.job_head(connection, JOB)
+    return 0 if head is None else head.total
 
 
 async def _ended(ledger: Ledger) -> dict[str, int]:
@@ -135,25 +141,28 @@ async def _ended(ledger: Ledger) -> dict[str, int]:
         await asyncio.sleep(0.1)
 
 
-async def _submit(embedded: Embedded, number: int) -> None:
-    chunks = [
-        tuple(range(start, min(start + MAX_IDS_PER_MESSAGE, number + 1)))
-        for start in range(1, number + 1, MAX_IDS_PER_MESSAGE)
-    ]
+async def _submit(embedded: Embedded, ledger: Ledger, number: int) -> None:
+    """Bring the ids as a pipeline does: the next ones when the last are taken."""
     submit = SubmitJob(
         id=message_id("submit_job", JOB),
         job_id=JOB,
         project_id=PROJECT,
         secret=SecretName("env:UNUSED"),
         action=ActionSpec(name="benchmark", steps=(StepSpec(labeler="one-box"),)),
-        selection=Selection(ids=chunks[0], more_follow=len(chunks) > 1),
+        selection=Selection(ids=_ids(1, number), more_follow=number > MAX_IDS_PER_MESSAGE),
         mode="apply",
     )
     await embedded.carrier.publish([submit])
-    for place, ids in enumerate(chunks[1:], start=1):
-        last = place == len(chunks) - 1
-        add = AddSamples(id=message_id("add_samples", JOB, place), job_id=JOB, ids=ids, last=last)
-        await embedded.carrier.publish([add])
+    for first in range(1 + MAX_IDS_PER_MESSAGE, number + 1, MAX_IDS_PER_MESSAGE):
+        while await _total(ledger) < first - 1:  # noqa: ASYNC110 - the ledger has no event to wait for
+            await asyncio.sleep(0.05)
+        ids = _ids(first, number)
+        message = message_id("add_samples", JOB, first)
+        await embedded.carrier.publish([AddSamples(id=message, job_id=JOB, ids=ids, last=ids[-1] == number)])
+
+
+def _ids(first: int, last: int) -> tuple[int, ...]:
+    return tuple(range(first, min(first + MAX_IDS_PER_MESSAGE, last + 1)))
 
 
 def _peak_mib() -> float:
