@@ -20,7 +20,7 @@ def test_bad_samples_fail_alone(world: World) -> None:
     assert "987654" in result.output
     assert "--retry-failed" in result.output
     said = " ".join(result.output.split())
-    assert "it is empty. Upload it again, or remove it from the job." in said
+    assert "Studio holds no bytes for image of sample" in said
     assert sorted(world.written("set-boxes")) == world.ids
 
 
