@@ -155,6 +155,7 @@ def test_clusters_leave_each_other_alone(cluster: Any) -> None:
 def test_a_name_used_twice_is_complained_of(cluster: Any) -> None:
     """Two processes of one LABELBUS_INSTANCE take each other's partitions; /ready says what to mend."""
     first = cluster.start("committer", name="twin")
+    cluster.until(lambda: first.ready() == "ready\n", "the first is there")
     second = cluster.start("committer", name="twin", process="its-twin")
     cluster.until(lambda: "LABELBUS_INSTANCE" in first.ready() + second.ready(), "one complains of the name")
     cluster.kill("twin")
