@@ -109,7 +109,9 @@ def test_docker_commands_name_what_there_is(root: Path, reference: ModuleType) -
     assert {service for service, _ in ran} == {"cli"}
     paths = {" ".join(path) for path in reference.command_paths()}
     assert all(words in paths or words.split()[0] in paths for _, words in ran)
-    assert "http://simulator:4800" in text
+    environments = re.findall(r"--env-file (\S+)", text)
+    assert environments
+    assert all("http://simulator:4800" in (root / one).read_text() for one in environments)
     assert "4800" in services["simulator"]["command"]
 
 
