@@ -16,7 +16,7 @@ from labelbus_cli.once import job_of, new_display
 from labelbus_cli.progress import Display, duration
 from labelbus_cli.runner import steps_of
 from labelbus_cli.session import opened_ledger
-from labelbus_cli.summary import closing, print_failures, print_labels
+from labelbus_cli.summary import closing, exit_code, print_failures, print_labels
 
 _LOOK_EVERY_S = 0.5
 _TAKEN_UP_WITHIN_S = 60.0
@@ -92,7 +92,7 @@ async def follow(prefix: str) -> int:
         finally:
             display.end()
     typer.echo(closing(job, counted, interrupted=False))
-    return 0 if job.state == "finished" else 1
+    return exit_code(job, counted)
 
 
 async def _taken_up(ledger: Ledger, job_id: str, display: Display) -> JobRow:

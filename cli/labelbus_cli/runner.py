@@ -25,6 +25,7 @@ from labelbus_cli.labelers import all_labelers
 from labelbus_cli.ownership import Owner, owner_of
 from labelbus_cli.progress import Display
 from labelbus_cli.session import Session
+from labelbus_cli.summary import exit_code
 
 _LOOK_EVERY_S: Final = 0.2
 _LONGEST_LOOK_S: Final = 1.0
@@ -54,7 +55,7 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """0 when all is done, 1 when a person should look."""
-        return 0 if self.job.state == "finished" else 1
+        return exit_code(self.job, self.progress)
 
 
 async def carry_out(

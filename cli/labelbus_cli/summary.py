@@ -45,17 +45,24 @@ def closing(job: JobRow, progress: Progress, *, interrupted: bool) -> str:
     """Return the sentences that end a command: what happened, and what to do next."""
     counts = ", ".join(f"{number} {state}" for state, number in states(progress)) or "no samples"
     head = f"Job {job.job_id} {_said(job, interrupted)}: {counts}."
-    said = (head, job.reason, _held(progress), _advice(job, progress, interrupted))
+    said = (head, job.reason, _held(job, progress), _advice(job, progress, interrupted))
     return " ".join(part for part in said if part)
 
 
-def _held(progress: Progress) -> str:
+def exit_code(job: JobRow, progress: Progress) -> int:
+    """Return 0 when all is done, 1 when a person should look: failed or held samples, a job not ended."""
+    return 0 if job.state == "finished" and not progress.held else 1
+
+
+def _held(job: JobRow, progress: Progress) -> str:
     if not progress.held:
         return ""
-    return (
-        "What is held was changed by somebody since it was read, and was left alone: see the report. "
-        "The same command with `--on-conflict overwrite` writes over it."
-    )
+    fact = "What is held was changed by somebody since it was read, and was left alone."
+    again = "Run the action on these samples again"
+    if job.submit.source_job_id is None:
+        return f"{fact} {again}."
+    anyway = f"labelbus jobs apply {job.submit.source_job_id[:8]} --on-conflict overwrite"
+    return f"{fact} {again}, or write over it with `{anyway}`."
 
 
 def _said(job: JobRow, interrupted: bool) -> str:

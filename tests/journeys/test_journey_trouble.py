@@ -38,7 +38,7 @@ def test_failed_samples_can_be_tried_again(world: World) -> None:
 
 
 def test_what_a_person_changed_meanwhile_is_held(world: World) -> None:
-    """Between preview and apply a person edits a sample: it is left alone and reported."""
+    """Between preview and apply a person edits a sample: it is left alone, reported, and exit code 1."""
     preview = world.run()
     job = re.search(r"Job ([0-9a-f]{32})", preview.output)
     assert job
@@ -48,9 +48,12 @@ def test_what_a_person_changed_meanwhile_is_held(world: World) -> None:
     applied = world.labelbus("jobs", "apply", job[1], "--yes")
     assert "1 held" in applied.output
     assert "was left alone" in applied.output
-    assert applied.exit_code == 0
+    assert f"labelbus jobs apply {job[1][:8]} --on-conflict overwrite" in applied.output
+    assert applied.exit_code == 1
     assert world.project.samples[edited].boxes == [box]
     assert sorted(world.written("set-boxes")) == [one for one in world.ids if one != edited]
+    overwriting = world.labelbus("jobs", "apply", job[1][:8], "--on-conflict", "overwrite", "--yes")
+    assert (overwriting.exit_code, box in world.project.samples[edited].boxes) == (0, False)
 
 
 def test_a_missing_key_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
