@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from labelbus_contracts.ids import JobId, ProjectId, SampleId, SecretName
 from labelbus_contracts.labels import Base, LabelSet
@@ -25,6 +25,9 @@ class LabelerParameters(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Parameters = TypeVar("Parameters", bound=LabelerParameters)
 
 
 class Media(Protocol):
@@ -63,6 +66,12 @@ class LabelTask:
     media: Media
     paid: PaidCalls = field(default_factory=Unmetered)
     studio: StudioBySecret = no_studio
+
+    def parameters_as(self, model: type[Parameters]) -> Parameters:
+        """Return the parameters as the labeler's own. Raises `TypeError` where they are another's: a bug."""
+        if not isinstance(self.parameters, model):
+            raise TypeError(f"{self.source} was given {type(self.parameters).__name__}")
+        return self.parameters
 
 
 @dataclass(frozen=True, slots=True)

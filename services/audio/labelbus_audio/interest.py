@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
+from labelbus_labeling.fields import unescaped
+
 from labelbus_audio.audioset import lowered, nearest
 from labelbus_audio.errors import LabelsError
 
@@ -35,11 +37,6 @@ def parse_labels(text: str) -> Mapping[str, str]:
 def described(wanted: Mapping[str, str]) -> str:
     """Return the labels on one line, as the metadata `ast_labels` of the official block says them."""
     return ", ".join(heard if heard == name else f"{heard} ({name})" for heard, name in wanted.items())
-
-
-def unescaped(text: str) -> str:
-    """Replace backslash-n by a newline: Studio hands over values of several lines like that."""
-    return text.replace("\\n", "\n")
 
 
 def _parse_line(line: str, number: int) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from labelbus_contracts.labels import SampleFacts
+from labelbus_labeling.each import label_each
 from labelbus_labeling.labeler import Labeled, LabelTask
 from labelbus_runtime.errors import SampleRefused
 
@@ -40,18 +41,10 @@ class AudioLabeler:
 
     async def label(self, batch: Sequence[LabelTask]) -> Sequence[Labeled | Exception]:
         """Answer every task, in order, with its new draft or the error that it met."""
-        return await asyncio.gather(*(self._answer(task) for task in batch))
-
-    async def _answer(self, task: LabelTask) -> Labeled | Exception:
-        try:
-            return await self._labeled(task)
-        except Exception as error:
-            return error
+        return await label_each(batch, self._labeled)
 
     async def _labeled(self, task: LabelTask) -> Labeled:
-        parameters = task.parameters
-        if not isinstance(parameters, AudioParameters):
-            raise TypeError(f"audio was given {type(parameters).__name__}")
+        parameters = task.parameters_as(AudioParameters)
         wanted = parse_labels(parameters.audioset_labels)
         clip = await asyncio.to_thread(read_clip, await task.media.wav(axis=0))
         windows = _windows(task.base.sample, clip, parameters)

@@ -3,22 +3,19 @@
 `value` is what Edge Impulse's form shows at first, as in the official block.
 """
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
+from labelbus_labeling.fields import Ratio, extra, unescaped
 from labelbus_labeling.labeler import LabelerParameters
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from labelbus_audio.interest import parse_labels, unescaped
+from labelbus_audio.interest import parse_labels
 from labelbus_audio.windows import OverlapRule
 
 
 def _read(text: str) -> str:
     parse_labels(text)
     return unescaped(text).strip()
-
-
-def _extra(param: str, **more: JsonValue) -> dict[str, Any]:
-    return {"param": param, **more}
 
 
 LabelList = Annotated[str, AfterValidator(_read)]
@@ -34,7 +31,7 @@ class AudioParameters(LabelerParameters):
         title="Labels of interest",
         description="Labels of AudioSet to label, one per line. A new name may follow in parentheses: "
         "'Female speech, woman speaking (speaking)'.",
-        json_schema_extra=_extra(
+        json_schema_extra=extra(
             "--audioset-labels",
             multiline=True,
             value="speech\nmusic",
@@ -47,32 +44,32 @@ class AudioParameters(LabelerParameters):
         default="other",
         title="Other label",
         description="The label of windows in which no label of interest is heard.",
-        json_schema_extra=_extra("--other-label"),
+        json_schema_extra=extra("--other-label"),
     )
     win_size_ms: Milliseconds = Field(
         default=2000,
         title="Window size (ms)",
         description="Size of the window of each classification. The model hears the first 10.24 s of one.",
-        json_schema_extra=_extra("--win-size-ms", type="int"),
+        json_schema_extra=extra("--win-size-ms", type="int"),
     )
     win_stride_ms: Milliseconds = Field(
         default=2000,
         title="Window stride (ms)",
         description="From the start of one window to the start of the next; at most the window's size.",
-        json_schema_extra=_extra("--win-stride-ms", type="int"),
+        json_schema_extra=extra("--win-stride-ms", type="int"),
     )
-    min_confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
+    min_confidence: Ratio = Field(
         default=0.2,
         title="Minimum confidence threshold",
         description="Labels that score less are not counted as heard.",
-        json_schema_extra=_extra("--min-confidence", type="float"),
+        json_schema_extra=extra("--min-confidence", type="float"),
     )
     overlap: OverlapRule = Field(
         default="last",
         title="Where windows overlap",
         description="Which window's label counts where windows overlap: the last one's, as in the official "
         "block, or the one with the highest score.",
-        json_schema_extra=_extra(
+        json_schema_extra=extra(
             "--overlap",
             section="advanced",
             valid=[
@@ -85,7 +82,7 @@ class AudioParameters(LabelerParameters):
         default=True,
         title="Write metadata",
         description="Set the sample's metadata 'labeled_by' and 'ast_labels', as the official block does.",
-        json_schema_extra=_extra("--write-metadata", type="boolean", section="advanced"),
+        json_schema_extra=extra("--write-metadata", type="boolean", section="advanced"),
     )
 
     @model_validator(mode="after")

@@ -10,6 +10,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
+from labelbus_labeling.fields import unescaped
+
 from labelbus_classifier.errors import KeepListError
 
 _SEPARATORS: Final = re.compile(r"[\n|,]")
@@ -33,11 +35,6 @@ def kept_label(found: str, kept: Mapping[str, str] | None) -> str | None:
         return found
     name = kept.get(found.lower())
     return found if name is not None and name.lower() == found.lower() else name
-
-
-def unescaped(text: str) -> str:
-    """Replace backslash-n by a newline: Studio hands over values of several lines like that."""
-    return text.replace("\\n", "\n")
 
 
 def _parse_entry(entry: str) -> tuple[str, str]:

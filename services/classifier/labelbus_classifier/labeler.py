@@ -1,11 +1,11 @@
 """The labeler `pretrained`: what another project's impulse says of an image becomes its labels."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 
 from labelbus_contracts.labels import LabelSet, SampleFacts
 from labelbus_contracts.v1.events import Usage
+from labelbus_labeling.each import label_each
 from labelbus_labeling.geometry import Deletion, merged_boxes
 from labelbus_labeling.images import open_image
 from labelbus_labeling.labeler import Labeled, LabelTask
@@ -32,18 +32,10 @@ class PretrainedLabeler:
 
     async def label(self, batch: Sequence[LabelTask]) -> Sequence[Labeled | Exception]:
         """Answer every task, in order, with its new draft or the error that it met."""
-        return await asyncio.gather(*(self._answer(task) for task in batch))
-
-    async def _answer(self, task: LabelTask) -> Labeled | Exception:
-        try:
-            return await self._labeled(task)
-        except Exception as error:
-            return error
+        return await label_each(batch, self._labeled)
 
     async def _labeled(self, task: LabelTask) -> Labeled:
-        parameters = task.parameters
-        if not isinstance(parameters, PretrainedParameters):
-            raise TypeError(f"pretrained was given {type(parameters).__name__}")
+        parameters = task.parameters_as(PretrainedParameters)
         source = await self._sources.of(task, parameters)
         image = await task.media.image()
         with open_image(image) as picture:  # a sample that is no picture is refused here, with its reason

@@ -4,13 +4,14 @@
 """
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from labelbus_contracts.ids import SecretName
+from labelbus_labeling.fields import Ratio, blank_is_absent, extra, unescaped
 from labelbus_labeling.labeler import LabelerParameters
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from labelbus_classifier.keeping import parse_keep, unescaped
+from labelbus_classifier.keeping import parse_keep
 
 _NAME: Final = re.compile(r"(env|ledger):\S{1,200}")
 
@@ -29,17 +30,9 @@ def _read(text: str) -> str:
     return unescaped(text)
 
 
-def _blank_is_absent(value: object) -> object:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-def _extra(param: str, **more: JsonValue) -> dict[str, Any]:
-    return {"param": param, **more}
-
-
 Secret = Annotated[SecretName, AfterValidator(_names_a_secret)]
-ImpulseId = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_blank_is_absent)]
-KeepList = Annotated[Annotated[str, AfterValidator(_read)] | None, BeforeValidator(_blank_is_absent)]
+ImpulseId = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(blank_is_absent)]
+KeepList = Annotated[Annotated[str, AfterValidator(_read)] | None, BeforeValidator(blank_is_absent)]
 
 
 class PretrainedParameters(LabelerParameters):
@@ -49,27 +42,27 @@ class PretrainedParameters(LabelerParameters):
         title="Source project",
         description="Project to use as a labeling source. In actions: the name of a secret, env:NAME or "
         "ledger:name, that holds its API key.",
-        json_schema_extra=_extra("--source-project-api-key", type="project", secret=True, value=""),
+        json_schema_extra=extra("--source-project-api-key", type="project", secret=True, value=""),
     )
     source_project_impulse_id: ImpulseId = Field(
         default=None,
         title="Impulse ID",
         description="Which impulse of the source project labels; its first one when absent.",
-        json_schema_extra=_extra("--source-project-impulse-id", type="int", value=""),
+        json_schema_extra=extra("--source-project-impulse-id", type="int", value=""),
     )
     delete_existing_bounding_boxes: bool = Field(
         default=False,
         title="Delete existing bounding boxes?",
         description="If any existing bounding boxes are present, remove them (only applies to object "
         "detection datasets).",
-        json_schema_extra=_extra("--delete-existing-bounding-boxes", type="flag", value=True),
+        json_schema_extra=extra("--delete-existing-bounding-boxes", type="flag", value=True),
     )
     keep_bounding_boxes: KeepList = Field(
         default=None,
         title="Only keep bounding boxes with label",
         description="If this field is filled, only bounding boxes with these labels are kept (only applies "
         "to object detection datasets). To remap add the new label in parentheses: 'bottle (beer)'.",
-        json_schema_extra=_extra(
+        json_schema_extra=extra(
             "--keep-bounding-boxes",
             type="string",
             value="",
@@ -79,9 +72,9 @@ class PretrainedParameters(LabelerParameters):
             placeholder="bottle (beer)\ncoffee",
         ),
     )
-    min_confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
+    min_confidence: Ratio = Field(
         default=0.0,
         title="Minimum confidence",
         description="Boxes and labels that score less are left out.",
-        json_schema_extra=_extra("--min-confidence", type="float", section="advanced"),
+        json_schema_extra=extra("--min-confidence", type="float", section="advanced"),
     )

@@ -1,10 +1,10 @@
 """The labeler `owl-vit`: boxes from a text prompt, on a detector here or elsewhere."""
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 
 from labelbus_contracts.v1.events import Usage
+from labelbus_labeling.each import label_each
 from labelbus_labeling.geometry import merged_boxes
 from labelbus_labeling.labeler import Labeled, LabelTask
 
@@ -33,18 +33,10 @@ class OwlVitLabeler:
 
     async def label(self, batch: Sequence[LabelTask]) -> Sequence[Labeled | Exception]:
         """Answer every task, in order, with its new draft or the error that it met."""
-        return await asyncio.gather(*(self._answer(task) for task in batch))
-
-    async def _answer(self, task: LabelTask) -> Labeled | Exception:
-        try:
-            return await self._labeled(task)
-        except Exception as error:
-            return error
+        return await label_each(batch, self._labeled)
 
     async def _labeled(self, task: LabelTask) -> Labeled:
-        parameters = task.parameters
-        if not isinstance(parameters, OwlVitParameters):
-            raise TypeError(f"owl-vit was given {type(parameters).__name__}")
+        parameters = task.parameters_as(OwlVitParameters)
         lines = parse_prompt(parameters.prompt)
         query = Query(await task.media.image(), phrases(lines), parameters.threshold)
         started = time.perf_counter()

@@ -8,6 +8,8 @@ several lines: it is searched once and every one of its lines judges what was fo
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labelbus_labeling.fields import unescaped
+
 from labelbus_detector.errors import PromptError
 
 _FORM = "write 'search phrase (label, minimum confidence)'"
@@ -34,11 +36,6 @@ def parse_prompt(text: str) -> tuple[PromptLine, ...]:
 def phrases(lines: Sequence[PromptLine]) -> tuple[str, ...]:
     """Return the search phrases, each once, in the order of their first line."""
     return tuple(dict.fromkeys(line.phrase for line in lines))
-
-
-def unescaped(text: str) -> str:
-    """Replace backslash-n by a newline: Studio hands over values of several lines like that."""
-    return text.replace("\\n", "\n")
 
 
 def _parse_line(row: str, number: int) -> PromptLine:

@@ -50,9 +50,7 @@ class _Shown:
 
 async def detected(task: LabelTask, asker: Asker) -> Labeled:
     """Find the objects of the prompt. Raises `SampleRefused`, `RetryLater`."""
-    parameters = task.parameters
-    if not isinstance(parameters, DetectParameters):
-        raise TypeError(f"detect-llm was given {type(parameters).__name__}")
+    parameters = task.parameters_as(DetectParameters)
     objects = parse_objects(parameters.prompt)
     labels = sorted({one.label for one in objects})
     shown = await asyncio.to_thread(_show, await task.media.image())

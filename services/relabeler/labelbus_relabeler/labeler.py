@@ -1,8 +1,8 @@
 """What the labelers have in common: one provider, and tasks that are answered side by side."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from labelbus_labeling.each import label_each
 from labelbus_labeling.labeler import Labeled, LabelTask
 from labelbus_labeling.paid import Prices
 
@@ -31,13 +31,7 @@ class VisionLabeler:
 
     async def label(self, batch: Sequence[LabelTask]) -> Sequence[Labeled | Exception]:
         """Answer every task, in order, with its new draft or the error that it met."""
-        return await asyncio.gather(*(self._answer(task) for task in batch))
-
-    async def _answer(self, task: LabelTask) -> Labeled | Exception:
-        try:
-            return await self._work(task, self._asker)
-        except Exception as error:
-            return error
+        return await label_each(batch, lambda task: self._work(task, self._asker))
 
 
 def make_labeler(environ: Mapping[str, str], work: Work, default_model: str) -> VisionLabeler:

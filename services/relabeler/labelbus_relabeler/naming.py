@@ -30,9 +30,7 @@ class Verdict:
 
 async def labeled(task: LabelTask, asker: Asker) -> Labeled:
     """Label one image. Raises `SampleRefused`, `RetryLater`."""
-    parameters = task.parameters
-    if not isinstance(parameters, ImagesParameters):
-        raise TypeError(f"images was given {type(parameters).__name__}")
+    parameters = task.parameters_as(ImagesParameters)
     allowed = _allowed(parameters)
     text: dict[str, object] = {"type": "string"}
     label = text if allowed is None else text | {"enum": list(allowed.values())}

@@ -5,9 +5,20 @@ the field's default.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from labelbus_labeling.geometry import Deletion
+from labelbus_labeling.fields import (
+    BoxDeletion,
+    LargestObject,
+    NmsIouThreshold,
+    NonMaxSuppression,
+    Ratio,
+    SmallestObject,
+    blank_is_absent,
+    deletion,
+    extra,
+    unescaped,
+)
 from labelbus_labeling.labeler import LabelerParameters
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
@@ -32,7 +43,7 @@ _ONE_LABEL: Final = (
 def _listed(value: object) -> object:
     """Split a text at commas and line ends; lists come from actions."""
     if isinstance(value, str):
-        value = value.replace("\\n", "\n").replace("\n", ",").split(",")
+        value = unescaped(value).replace("\n", ",").split(",")
     return value
 
 
@@ -47,19 +58,10 @@ def _some(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _said(text: str) -> str:
-    text = text.replace("\\n", "\n")
+    text = unescaped(text)
     if not text.strip():
         raise ValueError("it is empty")
     return text
-
-
-def _blank_is_absent(value: object) -> object:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-def extra(param: str, **more: JsonValue) -> dict[str, Any]:
-    """Return what a field says to Edge Impulse's form."""
-    return {"param": param, **more}
 
 
 Prompt = Annotated[str, AfterValidator(_said)]
@@ -93,7 +95,7 @@ Concurrency = Annotated[
 ]
 Model = Annotated[
     str | None,
-    BeforeValidator(_blank_is_absent),
+    BeforeValidator(blank_is_absent),
     Field(
         title="Model",
         description="The model that answers, instead of the one that the environment names (OPENAI_MODEL).",
@@ -209,12 +211,6 @@ class ValidateParameters(LabelerParameters):
     model: Model = None
 
 
-Percent = Annotated[
-    Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None, BeforeValidator(_blank_is_absent)
-]
-Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-
-
 def _objects(text: str) -> str:
     parse_objects(text)
     return text
@@ -251,46 +247,13 @@ class DetectParameters(LabelerParameters):
             ],
         ),
     )
-    delete_existing_bounding_boxes: Deletion = Field(
-        default="yes",
-        title="Delete existing bounding boxes",
-        description="Which boxes to remove before the new ones are added: none, those whose label the "
-        "prompt gives, or all.",
-        json_schema_extra=extra(
-            "--delete_existing_bounding_boxes",
-            valid=[
-                {"label": "No", "value": "no"},
-                {"label": "Only if it matches the label", "value": "matching-prompt"},
-                {"label": "Yes", "value": "yes"},
-            ],
-        ),
+    delete_existing_bounding_boxes: BoxDeletion = Field(
+        default="yes", json_schema_extra=deletion("Only if it matches the label")
     )
-    ignore_objects_smaller_than: Percent = Field(
-        default=None,
-        title="Ignore objects smaller than (%)",
-        description="Leave out objects whose box covers less than this share of the image, in percent. "
-        "0 leaves out none.",
-        json_schema_extra=extra("--ignore-objects-smaller-than", value=0),
-    )
-    ignore_objects_larger_than: Percent = Field(
-        default=None,
-        title="Ignore objects larger than (%)",
-        description="Leave out objects whose box covers more than this share of the image, in percent. "
-        "0 leaves out none.",
-        json_schema_extra=extra("--ignore-objects-larger-than", value=100),
-    )
-    nms: bool = Field(
-        default=False,
-        title="Non-max suppression",
-        description="Keep only the best of new boxes that overlap and have one label (NMS).",
-        json_schema_extra=extra("--nms", type="flag", value="true"),
-    )
-    nms_iou_threshold: Ratio = Field(
-        default=0.2,
-        title="NMS IoU threshold",
-        description="Boxes whose intersection over union is greater than this count as one object.",
-        json_schema_extra=extra("--nms-iou-threshold", value="0.2", show_if=["nms", "eq", "true"]),
-    )
+    ignore_objects_smaller_than: SmallestObject = None
+    ignore_objects_larger_than: LargestObject = None
+    nms: NonMaxSuppression = False
+    nms_iou_threshold: NmsIouThreshold = 0.2
     min_confidence: Ratio = Field(
         default=0.0,
         title="Minimum confidence",

@@ -33,9 +33,7 @@ async def relabeled(task: LabelTask, asker: Asker) -> Labeled:
     The image is fetched even where no box is asked about: a sample without bytes is told of here.
     Raises `SampleRefused`, `RetryLater`.
     """
-    parameters = task.parameters
-    if not isinstance(parameters, RelabelParameters):
-        raise TypeError(f"relabel was given {type(parameters).__name__}")
+    parameters = task.parameters_as(RelabelParameters)
     cropper = await asyncio.to_thread(Cropper, await task.media.image(), task.base.sample)
     work = _Work(task, asker, parameters, cropper)
     outcomes = await _all([work.outcome(box) for box in task.draft.boxes])

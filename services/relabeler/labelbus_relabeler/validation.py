@@ -18,9 +18,7 @@ _VERDICTS = spelled(["valid", "invalid"])
 
 async def validated(task: LabelTask, asker: Asker) -> Labeled:
     """Validate one image. Raises `SampleRefused`, `RetryLater`."""
-    parameters = task.parameters
-    if not isinstance(parameters, ValidateParameters):
-        raise TypeError(f"validate was given {type(parameters).__name__}")
+    parameters = task.parameters_as(ValidateParameters)
     label = {"type": "string", "enum": list(_VERDICTS.values())}
     question = Question(
         text=_text(parameters, task.draft.boxes),
