@@ -24,24 +24,18 @@ class StoredAction:
 async def add(ledger: Ledger, spec: ActionSpec, *, note: str = "") -> StoredAction:
     """Keep an action under its name as a new revision; the newest one again where nothing differs.
 
-    Raises `Unavailable`.
+    Where somebody else has just taken the revision, it is the next one. Raises `Unavailable`.
     """
     plain = spec.model_copy(update={"revision": None})
-    async with ledger.write() as conn:
-        last = await conn.scalar(
-            sa.select(sa.func.max(actions.c.revision)).where(actions.c.name == spec.name)
-        )
-        newest = await find(conn, spec.name)
-        if newest is not None and newest.spec.model_copy(update={"revision": None}) == plain:
-            return newest
-        stored = StoredAction(plain, (last or 0) + 1, note, time.time())
-        await conn.execute(
-            sa.insert(actions).values(
-                name=spec.name, revision=stored.revision, spec=plain.model_dump_json(), note=note,
-                created_at=stored.created_at,
-            )
-        )  # fmt: skip
-    return _named(stored)
+    while True:
+        async with ledger.write() as conn:
+            revision = await _next_revision(conn, spec.name)  # before the newest is looked at: see `_insert`
+            newest = await find(conn, spec.name)
+            if newest is not None and newest.spec.model_copy(update={"revision": None}) == plain:
+                return newest
+            stored = StoredAction(plain, revision, note, time.time())
+            if await _insert(ledger, conn, stored):
+                return _named(stored)
 
 
 async def find(conn: AsyncConnection, name: str, revision: int | None = None) -> StoredAction | None:
@@ -67,6 +61,21 @@ async def remove(ledger: Ledger, name: str, revision: int | None = None) -> int:
     async with ledger.write() as conn:
         gone = await conn.execute(statement.values(spec=None).returning(actions.c.revision))
         return len(gone.all())
+
+
+async def _next_revision(conn: AsyncConnection, name: str) -> int:
+    last = await conn.scalar(sa.select(sa.func.max(actions.c.revision)).where(actions.c.name == name))
+    return (last or 0) + 1
+
+
+async def _insert(ledger: Ledger, conn: AsyncConnection, stored: StoredAction) -> bool:
+    """Insert a revision; answer False where its number was taken since it was chosen."""
+    insert = ledger.insert(actions).values(
+        name=stored.spec.name, revision=stored.revision, spec=stored.spec.model_dump_json(),
+        note=stored.note, created_at=stored.created_at,
+    )  # fmt: skip
+    inserted = await conn.execute(insert.on_conflict_do_nothing().returning(actions.c.revision))
+    return inserted.first() is not None
 
 
 _OF_NAMES = sa.select(actions.c.spec, actions.c.revision, actions.c.note, actions.c.created_at).where(
