@@ -15,7 +15,7 @@ _SECRETS: Final = re.compile(
     r"|(?<=[Bb]earer )[0-9A-Za-z._~+/=-]{8,}"
     r"|\beyJ[0-9A-Za-z_-]{4,}\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+"  # JSON Web Tokens
 )
-_NOISY: Final = ("alembic", "aiokafka", "httpx", "httpcore", "uvicorn.access")
+_NOISY: Final = ("alembic", "aiokafka", "httpx", "httpcore", "httpx2", "uvicorn.access")
 
 
 def redact(text: str) -> str:

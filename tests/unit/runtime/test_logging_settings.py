@@ -46,6 +46,15 @@ def test_a_line_is_json_with_its_fields_and_no_secret(root_logger: None) -> None
     assert "ValueError" in line["exception"]
 
 
+@pytest.mark.parametrize("library", ["httpx", "httpx2", "aiokafka"])
+def test_calls_of_libraries_are_no_lines(root_logger: None, library: str) -> None:
+    """One line per message handled, not one more per HTTP call."""
+    stream = io.StringIO()
+    configure_logging(RuntimeSettings(log_format="json", log_level="INFO"), stream)
+    logging.getLogger(library).info("HTTP Request")
+    assert stream.getvalue() == ""
+
+
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the variable as people set it."""
     monkeypatch.setenv("LABELBUS_KAFKA_WINDOW", "none")
