@@ -19,15 +19,16 @@ _UNSCORED: Final = 1.0  # a label without a score is a person's: certain
 
 @dataclass(frozen=True, slots=True)
 class _Voice:
-    """One box of one branch; `place` is its place in the branch's list."""
+    """One box of one branch; `place` is its place in the branch's list, `trust` the branch's weight."""
 
     box: BoundingBox
     branch: int
     place: int
+    trust: float
 
     @property
     def weight(self) -> float:
-        return _UNSCORED if self.box.score is None else self.box.score
+        return self.trust * (_UNSCORED if self.box.score is None else self.box.score)
 
 
 @dataclass(slots=True)
@@ -52,16 +53,19 @@ def merged_boxes(
     iou: float,
     votes: int,
     source: str,
+    weights: Sequence[float] = (),
 ) -> tuple[BoundingBox, ...]:
     """Return the boxes that at least `votes` branches found, in the order in which they first appear.
 
     `fusion` averages the edges of a cluster weighted by score, rounds them to whole pixels, and scores the
     box by its mean score times the share of the branches that found it; `vote` takes the box of the highest
-    score as it is. A box that every branch left as it was stays the same. `sources` name the branches.
+    score as it is. A box that every branch left as it was stays the same. `sources` name the branches,
+    `weights` say how much each counts; without them all count alike. Only their proportions matter.
     """
-    clusters = _clusters(drafts, iou)
+    trusts = tuple(weights) or (1.0,) * len(sources)
+    clusters = _clusters(drafts, trusts, iou)
     kept = sorted((one for one in clusters if len(one.voices) >= votes), key=lambda one: one.begins)
-    return tuple(_merged(one, sources, method, source) for one in kept)
+    return tuple(_merged(one, sources, method, source, sum(trusts)) for one in kept)
 
 
 def overlap(one: Edges, other: Edges) -> float:
@@ -76,9 +80,9 @@ def overlap(one: Edges, other: Edges) -> float:
     return common / (_area(one) + _area(other) - common)
 
 
-def _clusters(drafts: Sequence[Sequence[BoundingBox]], iou: float) -> list[_Cluster]:
+def _clusters(drafts: Sequence[Sequence[BoundingBox]], trusts: Sequence[float], iou: float) -> list[_Cluster]:
     """Join units, best score first, so that the order of branches decides nothing."""
-    units = sorted(_units(drafts), key=lambda unit: (-unit[0].weight, unit[0].box.content))
+    units = sorted(_units(drafts, trusts), key=lambda unit: (-unit[0].weight, unit[0].box.content))
     by_label: dict[str, list[_Cluster]] = {}
     for unit in units:
         clusters = by_label.setdefault(unit[0].box.label, [])
@@ -90,12 +94,12 @@ def _clusters(drafts: Sequence[Sequence[BoundingBox]], iou: float) -> list[_Clus
     return [cluster for clusters in by_label.values() for cluster in clusters]
 
 
-def _units(drafts: Sequence[Sequence[BoundingBox]]) -> list[list[_Voice]]:
+def _units(drafts: Sequence[Sequence[BoundingBox]], trusts: Sequence[float]) -> list[list[_Voice]]:
     """Return boxes of equal content of different branches together; a branch's second is of another unit."""
     units: dict[tuple[object, int], list[_Voice]] = {}
-    for branch, boxes in enumerate(drafts):
+    for branch, (boxes, trust) in enumerate(zip(drafts, trusts, strict=True)):
         copies: Counter[object] = Counter()
-        voices = [_Voice(box, branch, place) for place, box in enumerate(boxes)]
+        voices = [_Voice(box, branch, place, trust) for place, box in enumerate(boxes)]
         for voice in sorted(voices, key=lambda voice: -voice.weight):
             content = voice.box.content
             units.setdefault((content, copies[content]), []).append(voice)
@@ -116,7 +120,9 @@ def _nearest(unit: Sequence[_Voice], clusters: Sequence[_Cluster], iou: float) -
     return best
 
 
-def _merged(cluster: _Cluster, sources: Sequence[str], method: Method, source: str) -> BoundingBox:
+def _merged(
+    cluster: _Cluster, sources: Sequence[str], method: Method, source: str, trust: float
+) -> BoundingBox:
     first = cluster.voices[0].box
     if len(cluster.voices) == len(sources) and all(_same(first, voice.box) for voice in cluster.voices):
         return first
@@ -129,7 +135,7 @@ def _merged(cluster: _Cluster, sources: Sequence[str], method: Method, source: s
     left, top, right, bottom = (round(edge) for edge in cluster.edges)
     return BoundingBox(
         label=first.label, x=left, y=top, width=right - left, height=bottom - top,
-        score=_fused_score(cluster.voices, len(sources)), source=source, votes=votes,
+        score=_fused_score(cluster.voices, trust), source=source, votes=votes,
     )  # fmt: skip
 
 
@@ -137,10 +143,11 @@ def _same(one: BoundingBox, other: BoundingBox) -> bool:
     return (one.content, one.score, one.source) == (other.content, other.score, other.source)
 
 
-def _fused_score(voices: Sequence[_Voice], branches: int) -> float | None:
+def _fused_score(voices: Sequence[_Voice], trust: float) -> float | None:
+    """Return the weighted mean of the scores, where `trust`, the sum of all branches' weights, counts."""
     if all(voice.box.score is None for voice in voices):
         return None
-    return min(1.0, sum(voice.weight for voice in voices) / branches)
+    return min(1.0, sum(voice.weight for voice in voices) / trust)
 
 
 def _mean_edges(voices: Sequence[_Voice]) -> Edges:

@@ -1,7 +1,7 @@
 """Merge the drafts of a step's branches into one: the labeler `merge`, pure, of the dispatcher itself."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Annotated, Final
 
 from labelbus_contracts.jobs import MERGE, Place, StepSpec
 from labelbus_contracts.labels import LabelSet
@@ -10,6 +10,8 @@ from pydantic import Field
 
 from labelbus_dispatcher.ballots import merged_label, merged_ranges
 from labelbus_dispatcher.fusion import Method, merged_boxes
+
+Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 
 
 class MergeParameters(LabelerParameters):
@@ -30,6 +32,11 @@ class MergeParameters(LabelerParameters):
         gt=0,
         le=1,
         description="Boxes of one label that overlap at least so much are one object.",
+    )
+    weights: tuple[Weight, ...] = Field(
+        default=(),
+        description="How much each branch counts when boxes are averaged, in the order of the branches: "
+        "[2, 1]. All alike without it. For fusion only.",
     )
 
     def needed(self, branches: int) -> int:
@@ -68,6 +75,19 @@ def merge_fault(step: StepSpec) -> str | None:
     votes = step.parameters.get("votes")
     if isinstance(votes, int) and votes > len(step.branches):
         return f"{votes} votes are more than its {len(step.branches)} branches. Ask for fewer."
+    return _weights_fault(step)
+
+
+def _weights_fault(step: StepSpec) -> str | None:
+    weights = step.parameters.get("weights")
+    if not weights or not isinstance(weights, list | tuple):
+        return None
+    if step.parameters.get("method") == "vote":
+        return "weights are for the method fusion: in a vote every branch counts once. Drop them."
+    if len(weights) != len(step.branches):
+        return (
+            f"it has {len(step.branches)} branches and {len(weights)} weights. Give one for each, in order."
+        )
     return None
 
 
@@ -92,7 +112,7 @@ def merged(given: LabelSet, drafts: Sequence[LabelSet], place: Place) -> LabelSe
         label=merged_label(given.label, [one.label for one in drafts], sources, votes=needed, source=source),
         boxes=merged_boxes(
             [one.boxes for one in drafts], sources, method=parameters.method, iou=parameters.iou,
-            votes=needed, source=source,
+            votes=needed, source=source, weights=parameters.weights,
         ),
         ranges=merged_ranges(
             given.ranges, [one.ranges for one in drafts], sources, votes=needed, source=source

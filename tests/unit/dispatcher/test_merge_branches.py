@@ -44,6 +44,8 @@ DRAFTS = st.builds(
     metadata=st.dictionaries(st.sampled_from(["k", "l"]), st.sampled_from(["1", "2"])),
 )
 
+PAIR = [{"labeler": "a"}, {"labeler": "b"}]
+
 
 def place(branches: int = 2, **parameters: object) -> Place:
     """Return the place of a step whose branches are called one, two and so on."""
@@ -74,6 +76,37 @@ def test_fused_edges_are_averages_weighted_by_score() -> None:
     assert fused.score == pytest.approx(0.6)
     assert fused.source == "merge#0"
     assert [(vote.source, vote.score) for vote in fused.votes] == [("one#0", 0.9), ("two#1", 0.3)]
+
+
+def test_weights_draw_edges_and_scores_to_the_branches_that_count_more() -> None:
+    """Of equal scores the edge stands a quarter of the way from the branch that counts three times."""
+    pair = ((box("cat", 0, 0.8),), (box("cat", 4, 0.8),))
+    (fused,) = boxes(*pair, iou=0.3, weights=[3, 1])
+    assert fused.x == 1
+    assert fused.score == pytest.approx(0.8)
+    assert boxes(*pair, iou=0.3, weights=[6, 2]) == [fused]
+    assert boxes(*pair, iou=0.3, weights=[2, 2]) == boxes(*pair, iou=0.3)
+    lonely = ((box("cat", 0, 0.8),), ())
+    assert [one.score for one in boxes(*lonely, weights=[3, 1])] == [pytest.approx(0.6)]
+    assert [one.score for one in boxes(*lonely, weights=[1, 3])] == [pytest.approx(0.2)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    drafts=st.lists(BOXES, min_size=2, max_size=2),
+    weights=st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)),
+)
+def test_whatever_the_weights_a_box_stays_within_its_members(
+    drafts: list[tuple[BoundingBox, ...]], weights: tuple[float, float]
+) -> None:
+    """Weights move edges between the members' and scores between 0 and 1; they lose no box's vote."""
+    given = [{one.content: one for one in draft} for draft in drafts]
+    found = boxes(*drafts, weights=list(weights))
+    assert sum(len(one.votes) or 2 for one in found) == sum(map(len, drafts))
+    for one in found:
+        near = [other for draft in given for other in draft.values() if other.label == one.label]
+        assert min(other.x for other in near) <= one.x <= max(other.x for other in near)
+        assert one.score is None or 0 <= one.score <= 1
 
 
 def test_what_one_of_two_branches_found_is_half_as_certain() -> None:
@@ -206,13 +239,11 @@ def test_boxes_without_an_area_meet_only_themselves() -> None:
         ({"labeler": "one", "branches": [{"labeler": "a"}, {"labeler": "b"}]}, "has the labeler merge"),
         ({"labeler": "merge", "branches": [{"labeler": "a"}]}, "nothing to merge"),
         ({"labeler": "merge", "branches": [{"labeler": "a"}, {"labeler": "merge"}]}, "cannot be a merge"),
+        ({"labeler": "merge", "parameters": {"votes": 3}, "branches": PAIR}, "3 votes"),
+        ({"labeler": "merge", "parameters": {"weights": [1]}, "branches": PAIR}, "2 branches and 1 weights"),
         (
-            {
-                "labeler": "merge",
-                "parameters": {"votes": 3},
-                "branches": [{"labeler": "a"}, {"labeler": "b"}],
-            },
-            "3 votes",
+            {"labeler": "merge", "parameters": {"method": "vote", "weights": [1, 2]}, "branches": PAIR},
+            "in a vote every branch counts once",
         ),
     ],
 )
