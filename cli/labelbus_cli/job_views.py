@@ -1,13 +1,17 @@
 """Show jobs as the ledger has them, without touching Studio."""
 
 import asyncio
+import json
 import time
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import typer
-from labelbus_ledger import reports
+from labelbus_contracts.ids import JobId
+from labelbus_ledger import reports, spending
 from labelbus_ledger.engine import Ledger
-from labelbus_ledger.reports import JobRow
+from labelbus_ledger.reports import Cost, FailureGroup, JobRow, LabelSummary, Progress
+from labelbus_ledger.spending import Budget
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -47,15 +51,23 @@ async def print_list(limit: int) -> None:
     Console().print(table)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the ledger says of a job."""
+
+    job: JobRow
+    progress: Progress
+    labels: tuple[LabelSummary, ...]
+    failures: tuple[FailureGroup, ...]
+    cost: Cost
+    budget: Budget | None
+
+
 async def print_one(prefix: str) -> None:
     """Print what is known of a job."""
     console = Console()
-    async with opened_ledger() as ledger:
-        job = await job_of(ledger, prefix)
-        async with ledger.read() as connection:
-            counted = await reports.progress(connection, job.job_id)
-            labels = await reports.label_summary(connection, job.job_id)
-            failed = await reports.failures(connection, job.job_id)
+    known = await _known(prefix)
+    job = known.job
     facts = {
         "job": job.job_id,
         "action": f"{job.action_name} ({', '.join(steps_of(job))})",
@@ -64,14 +76,41 @@ async def print_one(prefix: str) -> None:
         "run by": job.carrier,
         "begun": _moment(job.created_at),
         "ended": _moment(job.ended_at),
+        "cost": _cost(known),
     }
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
         table.add_row(name, Text(value))
     console.print(table)
-    print_labels(console, labels)
-    print_failures(console, failed)
-    typer.echo(closing(job, counted, interrupted=False))
+    print_labels(console, known.labels)
+    print_failures(console, known.failures)
+    typer.echo(closing(job, known.progress, interrupted=False))
+
+
+async def print_json(prefix: str) -> None:
+    """Print what is known of a job as one JSON object. Times are in UTC."""
+    known = await _known(prefix)
+    job = known.job
+    document = {
+        "job_id": job.job_id,
+        "project_id": job.project_id,
+        "action": job.submit.action.model_dump(mode="json", exclude_defaults=True),
+        "mode": job.mode,
+        "state": job.state,
+        "reason": job.reason,
+        "run": job.run,
+        "carrier": job.carrier,
+        "source_job_id": job.submit.source_job_id,
+        "created_at": _iso(job.created_at),
+        "started_at": _iso(job.started_at),
+        "ended_at": _iso(job.ended_at),
+        "samples": known.progress.counts,
+        "labels": [asdict(one) for one in known.labels],
+        "failures": [asdict(one) for one in known.failures],
+        "cost": asdict(known.cost),
+        "budget": None if known.budget is None else asdict(known.budget),
+    }
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 async def follow(prefix: str) -> int:
@@ -109,6 +148,34 @@ async def _taken_up(ledger: Ledger, job_id: str, display: Display) -> JobRow:
         is_told = True
         await asyncio.sleep(_LOOK_EVERY_S)
     return await job_of(ledger, job_id)
+
+
+async def _known(prefix: str) -> _Known:
+    async with opened_ledger() as ledger:
+        job = await job_of(ledger, prefix)
+        async with ledger.read() as connection:
+            return _Known(
+                job,
+                await reports.progress(connection, job.job_id),
+                await reports.label_summary(connection, job.job_id),
+                await reports.failures(connection, job.job_id),
+                await reports.cost(connection, job.job_id),
+                await spending.budget(connection, JobId(job.job_id)),
+            )
+
+
+def _cost(known: _Known) -> str:
+    cost, budget = known.cost, known.budget
+    tokens = cost.input_tokens + cost.output_tokens
+    parts = [f"${cost.cost_usd:.4f}", f"{tokens:,} tokens" if tokens else "", duration(cost.seconds)]
+    if budget is not None:
+        cap = "no budget" if budget.cap_usd is None else f"budget ${budget.cap_usd:g}"
+        parts += [f"{budget.calls:,} paid calls", cap]
+    return ", ".join(part for part in parts if part)
+
+
+def _iso(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _moment(seconds: float | None) -> str:

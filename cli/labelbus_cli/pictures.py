@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from labelbus_contracts.labels import SampleFacts
 from PIL import Image, ImageOps
 
+_HALFWAY = 0.179
+"""The luminance that is as far from white as from black."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -50,6 +53,18 @@ def colour(label: str) -> tuple[int, int, int]:
     hue = int.from_bytes(hashlib.sha256(label.encode()).digest()[:2], "big") / 65536
     red, green, blue = colorsys.hls_to_rgb(hue, 0.45, 0.85)
     return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def readable_on(label: str) -> str:
+    """Return the colour of letters, black or white, that stands out from the label's own (WCAG 2.1)."""
+    red, green, blue = (_linear(part / 255) for part in colour(label))
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "#fff" if luminance < _HALFWAY else "#111"
+
+
+def _linear(part: float) -> float:
+    """Undo the gamma of sRGB."""
+    return part / 12.92 if part <= 0.04045 else float(((part + 0.055) / 1.055) ** 2.4)
 
 
 def _turned(image: Image.Image, facts: SampleFacts) -> Image.Image:

@@ -3,22 +3,27 @@
 import asyncio
 import base64
 import heapq
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import jinja2
+from labelbus_contracts.jobs import Condition
 from labelbus_contracts.labels import BoundingBox, LabelSet, painted
 from labelbus_ledger import reports
+from labelbus_ledger.remarks import Remark, remarks
 from labelbus_ledger.reports import FailureGroup, JobRow, LabelSummary, LabelTally, Progress, SampleChange
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from labelbus_cli.pictures import NoPicture, colour, scaled
+from labelbus_cli.pictures import NoPicture, colour, readable_on, scaled
+from labelbus_cli.votes import Branches, VoteTable, branches_of, vote_tables
 
 FetchImage = Callable[[int], Awaitable[bytes]]
 """From a sample's id to its encoded image. What it raises leaves the picture out, with the reason."""
 _WIDEST_PX = 480
 _AT_ONCE = 8
+_REASON = "reason"
+"""The metadata key of the official blocks that judge whole images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Facts:
     tally: LabelTally
     cost: reports.Cost
     shown: tuple[SampleChange, ...]
+    remarks: Mapping[int, tuple[Remark, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class BoxView:
     height: int
     text: str
     ink: str
+    letters: str
     is_new: bool
     tag_x: float
     tag_y: float
@@ -82,7 +89,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One sample of the page. `jpeg` is base64, empty where there is no picture."""
+    """One sample of the page. `jpeg` is base64, empty where there is no picture.
+
+    `reason` is what a labeler gave for its verdict on the sample.
+    """
 
     change: SampleChange
     jpeg: str
@@ -91,6 +101,9 @@ class Card:
     height: int
     font: float
     sides: tuple[Side, Side]
+    votes: tuple[VoteTable, ...]
+    remarks: tuple[Remark, ...]
+    reason: str
 
 
 async def gather(conn: AsyncConnection, job: JobRow, *, pictures: int) -> Facts:
@@ -104,6 +117,7 @@ async def gather(conn: AsyncConnection, job: JobRow, *, pictures: int) -> Facts:
             heapq.heappush(most, entry)
         elif pictures:
             heapq.heappushpop(most, entry)
+    shown = tuple(change for _, _, change in sorted(most, key=lambda one: one[:2], reverse=True))
     return Facts(
         job=job,
         progress=await reports.progress(conn, job.job_id),
@@ -111,18 +125,21 @@ async def gather(conn: AsyncConnection, job: JobRow, *, pictures: int) -> Facts:
         labels=tally.rows(),
         tally=tally,
         cost=await reports.cost(conn, job.job_id),
-        shown=tuple(change for _, _, change in sorted(most, key=lambda one: one[:2], reverse=True)),
+        shown=shown,
+        remarks=await remarks(conn, job, {change.sample_id for change in shown}),
     )
 
 
 async def render(facts: Facts, fetch: FetchImage) -> str:
     """Return the page."""
-    cards = await _cards(facts.shown, fetch)
+    cards = await _cards(facts, fetch)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("labelbus_cli"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["ink"] = _ink
+    environment.filters["on_ink"] = readable_on
     environment.filters["when"] = _when
+    environment.filters["condition"] = _condition
     environment.filters["percent"] = lambda part, whole: 100 * part / whole if whole else 0
     return environment.get_template("report.html").render(
         facts=facts,
@@ -134,18 +151,19 @@ async def render(facts: Facts, fetch: FetchImage) -> str:
     )
 
 
-async def _cards(shown: Sequence[SampleChange], fetch: FetchImage) -> list[Card]:
+async def _cards(facts: Facts, fetch: FetchImage) -> list[Card]:
     """Fetch eight pictures at a time."""
     slots = asyncio.Semaphore(_AT_ONCE)
+    branches = branches_of(facts.job.submit.action)
 
     async def card(change: SampleChange) -> Card:
         async with slots:
-            return await _card(change, fetch)
+            return await _card(change, branches, facts.remarks.get(change.sample_id, ()), fetch)
 
-    return await asyncio.gather(*(card(change) for change in shown))
+    return await asyncio.gather(*(card(change) for change in facts.shown))
 
 
-async def _card(change: SampleChange, fetch: FetchImage) -> Card:
+async def _card(change: SampleChange, branches: Branches, said: Sequence[Remark], fetch: FetchImage) -> Card:
     jpeg, problem = "", ""
     width, height = change.facts.width or 320, change.facts.height or 240
     if change.facts.kind == "image" or change.after.boxes or change.before.boxes:
@@ -162,7 +180,18 @@ async def _card(change: SampleChange, fetch: FetchImage) -> Card:
         _side("Before", change.before, change.after, change, frame),
         _side("After", change.after, change.before, change, frame),
     )
-    return Card(change, jpeg, problem, width, height, frame.font, sides)
+    return Card(
+        change, jpeg, problem, width, height, frame.font, sides,
+        votes=vote_tables(change.after, branches),
+        remarks=tuple(one for one in said if one.notes),
+        reason=_reason(change),
+    )  # fmt: skip
+
+
+def _reason(change: SampleChange) -> str:
+    """Return the reason that a labeler wrote into the metadata, where it is a new one."""
+    reason = change.after.metadata.get(_REASON, "")
+    return "" if change.before.metadata.get(_REASON) == reason else reason
 
 
 def _side(title: str, labels: LabelSet, other: LabelSet, change: SampleChange, frame: Frame) -> Side:
@@ -185,8 +214,10 @@ def _box(box: BoundingBox, is_new: bool, frame: Frame) -> BoxView:
     tag_y = box.y - font * 1.25 if box.y >= font * 1.25 else float(box.y)
     tag_width = font * (0.58 * len(text) + 0.5)
     tag_x = max(0.0, min(float(box.x), frame.width - tag_width))
-    ink = _ink(box.label)
-    return BoxView(box.x, box.y, box.width, box.height, text, ink, is_new, tag_x, tag_y, tag_width)
+    return BoxView(
+        box.x, box.y, box.width, box.height, text, _ink(box.label), readable_on(box.label), is_new,
+        tag_x, tag_y, tag_width,
+    )  # fmt: skip
 
 
 def _ranges(labels: LabelSet, length: int | None) -> tuple[RangeView, ...]:
@@ -206,6 +237,17 @@ def _when(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _condition(condition: Condition) -> str:
+    """Return what a draft's label must have for a step to run."""
+    least, most = condition.min_score, condition.max_score
+    parts = [
+        f"the text {' or '.join(condition.labels)}" if condition.labels else "",
+        "" if least is None else f"a score of at least {least:g}",
+        "" if most is None else f"a score of at most {most:g}",
+    ]
+    return " and ".join(part for part in parts if part) or "any text"
 
 
 def _duration(job: JobRow) -> str:

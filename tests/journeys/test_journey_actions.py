@@ -1,5 +1,6 @@
 """Actions of several steps, stored and exchanged with Studio, and a labeler that a user has written."""
 
+import json
 import os
 import re
 import subprocess
@@ -107,6 +108,10 @@ def test_branches_are_merged_and_written_once(world: World, scripted: tuple[Scri
     result = world.labelbus("run", action, "--apply", "--yes")
     assert result.exit_code == 0, result.output
     assert {tuple(world.boxes(one)) for one in world.ids} == {(("cat", 2, 0, 10, 10),)}
+    assert json.loads(world.labelbus("jobs", "show", "last", "--json").output)["samples"] == {"committed": 8}
+    lines = world.labelbus("jobs", "export", "last").output.splitlines()
+    votes = [json.loads(line)["after"]["boxes"][0]["votes"] for line in lines]
+    assert [[vote["source"] for vote in one] for one in votes] == [["cheap#0", "paid#1"]] * 8
     assert sorted(world.written("set-boxes")) == sorted(world.ids)
 
 

@@ -1,5 +1,6 @@
 """`labelbus jobs`: what runs, what happened, and commands about it. JOB is how an id begins, or `last`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,11 +22,13 @@ def list_(limit: Annotated[int, typer.Option("-n", "--limit", min=1)] = 20) -> N
 
 
 @app.command("show")
-def show(job: JobArgument) -> None:
-    """Show one job: state, counts, labels, failures."""
-    from labelbus_cli.job_views import print_one
+def show(
+    job: JobArgument, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+) -> None:
+    """Show one job: state, counts, labels, failures, cost."""
+    from labelbus_cli.job_views import print_json, print_one
 
-    loop.run(print_one(job))
+    loop.run(print_json(job) if as_json else print_one(job))
 
 
 @app.command("watch")
@@ -87,6 +90,27 @@ def report(
             return await write_report(session, await find(session, job), output, pictures=pictures)
 
     typer.echo(f"Report: {loop.run(work()).absolute().as_uri()}")
+
+
+@app.command("export")
+def export(
+    job: JobArgument,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file to write; else standard output.")
+    ] = None,
+) -> None:
+    """Write what a job said of each sample, one line of JSON per sample.
+
+    Labels before and after have scores, sources and the votes of branches; each step has its notes.
+    """
+    from labelbus_cli.exporting import export as do
+
+    if output is None:
+        loop.run(do(job, sys.stdout))
+        return
+    with output.open("w", encoding="utf-8") as file:
+        count = loop.run(do(job, file))
+    typer.echo(f"{output}: {count} samples.")
 
 
 @app.command("apply")

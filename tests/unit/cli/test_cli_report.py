@@ -1,15 +1,19 @@
 """What the ledger answers about a job, and the page made of it."""
 
 import io
+import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from labelbus_cli.pictures import colour, readable_on
 from labelbus_cli.report import FetchImage, gather, render
+from labelbus_cli.votes import Opinion, branches_of, vote_tables
 from labelbus_contracts.ids import JobId, ProjectId, SecretName
-from labelbus_contracts.jobs import ActionSpec, StepSpec
-from labelbus_contracts.labels import Base, BoundingBox, ClassLabel, LabelSet, SampleFacts, TimeRange
+from labelbus_contracts.jobs import ActionSpec, Branch, Condition, StepSpec
+from labelbus_contracts.labels import Base, BoundingBox, ClassLabel, LabelSet, SampleFacts, TimeRange, Vote
 from labelbus_contracts.v1.commands import SubmitJob
 from labelbus_contracts.v1.message import message_id
 from labelbus_ledger import reports, tables
@@ -21,6 +25,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 JOB = JobId("job-1")
 NASTY = "<script>alert(1)</script>"
+MERGED = StepSpec(
+    labeler="merge",
+    when=Condition(labels=("cat",), max_score=0.5),
+    branches=(Branch(labeler="sure"), Branch(labeler="quiet")),
+)
 
 
 def box(label: str, x: int = 0, *, score: float | None = None) -> BoundingBox:
@@ -50,7 +59,9 @@ async def conn(tmp_path: Path) -> AsyncIterator[AsyncConnection]:
         job_id=JOB,
         project_id=ProjectId(7),
         secret=SecretName("env:EI_PROJECT_API_KEY"),
-        action=ActionSpec(name=NASTY, steps=(StepSpec(labeler="finder", parameters={"prompt": NASTY}),)),
+        action=ActionSpec(
+            name=NASTY, steps=(StepSpec(labeler="finder", parameters={"prompt": NASTY}), MERGED)
+        ),
     )
     async with ledger.write() as connection:
         await connection.execute(
@@ -157,6 +168,62 @@ async def test_ranges_are_shown_as_a_track(conn: AsyncConnection) -> None:
     page = await _page(conn)
     assert "left:50.000%;width:50.000%" in page
     assert "data:image" not in page
+
+
+async def test_votes_are_shown_branch_by_branch(conn: AsyncConnection) -> None:
+    """A merged box says which branches found it and how sure they were; who was silent is seen too."""
+    vote = Vote(source="sure#1", label="cat", score=0.82)
+    found = box("cat", score=0.41).model_copy(update={"source": "merge#1", "votes": (vote,)})
+    await add(conn, 1, "proposed", before=LabelSet(), after=LabelSet(boxes=(found, box("dog", 20))))
+    page = await _page(conn)
+    (table,) = re.findall(r'<table class="votes">(.*?)</table>', page, re.DOTALL)
+    cells = re.findall(r"<t[hd][^>]*>(?:<i[^>]*></i>)?([^<]*)<", table)
+    assert cells[3:5] == ["sure#1", "quiet#2"]
+    assert cells[5:] == ["cat", "0, 5, 10 * 10", "0.41", "0.82", "–"]
+    assert "only where a label has the text cat and a score of at most 0.5" in page
+
+
+async def test_votes_for_another_label_are_shown_with_it(conn: AsyncConnection) -> None:
+    """A branch that was outvoted on the class label is named with what it said."""
+    votes = (Vote(source="sure#1", label="a"), Vote(source="quiet#2", label="b", score=0.3))
+    label = ClassLabel(label="a", source="merge#1", votes=votes)
+    await add(conn, 1, "proposed", before=LabelSet(), after=LabelSet(label=label))
+    job = await reports.find_job(conn, JOB)
+    assert job is not None
+    (table,) = vote_tables(LabelSet(label=label), branches_of(job.submit.action))
+    assert table.rows == (Opinion("a", "the sample", None, ("yes", "b 0.30")),)
+
+
+async def test_reasons_and_notes_are_shown(conn: AsyncConnection) -> None:
+    """A new reason in the metadata, and what labelers noted at their last attempt, stand on the card."""
+    old, new = LabelSet(metadata={"reason": "old"}), LabelSet(metadata={"reason": "It is blurred."})
+    await add(conn, 1, "proposed", before=old, after=new)
+    await add(conn, 2, "proposed", before=old, after=old)
+    for attempt, note in ((1, "Too early."), (2, f"Cut off {NASTY}.")):
+        row = {"message_id": f"m{attempt}", "job_id": JOB, "run": 1, "sample_id": 1, "step": 0}
+        more = {"attempt": attempt, "kind": "sample_labeled", "labeler": "finder", "recorded_at": 1.0}
+        await conn.execute(sa.insert(tables.label_events).values(row | more | {"notes": json.dumps([note])}))
+    page = await _page(conn)
+    assert page.count("Reason:") == 1
+    assert "It is blurred." in page
+    assert "Cut off &lt;script&gt;" in page
+    assert "Too early" not in page
+
+
+def test_letters_stand_out_from_their_ground() -> None:
+    """Bright labels get dark letters, dark ones bright letters; the contrast is above 4 to 1."""
+    for number in range(200):
+        ground = _luminance(colour(f"label {number}"))
+        letters = 1.0 if readable_on(f"label {number}") == "#fff" else _luminance((0x11, 0x11, 0x11))
+        assert (max(ground, letters) + 0.05) / (min(ground, letters) + 0.05) > 4
+
+
+def _luminance(rgb: tuple[int, int, int]) -> float:
+    parts = [one / 255 for one in rgb]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return float(0.2126 * red + 0.7152 * green + 0.0722 * blue)
 
 
 def _bytes_of(data: bytes) -> FetchImage:
