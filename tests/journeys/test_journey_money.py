@@ -80,6 +80,20 @@ def test_nothing_is_paid_twice(world: World, asker: Asker) -> None:
     assert asker.calls == 8
 
 
+def test_answers_are_forgotten_when_they_are_old(world: World, asker: Asker) -> None:
+    """Forgetting says how many before it does so; what is forgotten is paid for again."""
+    action = world.action_file(ACTION)
+    assert "8 proposed" in world.labelbus("run", action).output
+    forget = ("ledger", "forget-answers", "--older-than")
+    assert "0 of 8 answers are older" in world.labelbus(*forget, "90d", "--dry-run").output
+    assert "Forgot 0 answers" in world.labelbus(*forget, "1d12h").output
+    assert "8 of 8 answers are older" in world.labelbus(*forget, "0s", "--dry-run").output
+    assert "Forgot 8 answers older than 0s; 0 are kept" in world.labelbus(*forget, "0s").output
+    assert "8 proposed" in world.labelbus("run", action, "--new").output
+    assert asker.calls == 16
+    assert "is no time" in world.labelbus(*forget, "ninety").output
+
+
 def test_a_budget_ends_the_job_and_a_higher_one_goes_on(world: World, asker: Asker) -> None:
     """The job pauses with the reason before the cap is exceeded, and is done once it may spend more."""
     result = world.labelbus("run", world.action_file(ACTION), "--budget", "0.05")

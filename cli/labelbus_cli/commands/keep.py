@@ -32,6 +32,39 @@ def where() -> None:
     typer.echo(shown(LedgerSettings().url))
 
 
+@ledger_app.command("forget-answers")
+def forget_answers(
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="TIME", help="Since they were given: 90d, 12h, 1d12h.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them.")] = False,
+) -> None:
+    """Forget answers of paid models that were given long ago.
+
+    An equal question is asked, and paid for, again afterwards. Jobs may run meanwhile.
+    """
+    from labelbus_labeling.paid import duration_s
+
+    from labelbus_cli.errors import BadInput
+    from labelbus_cli.session import opened_ledger
+
+    seconds = duration_s(older_than)
+    if seconds is None:
+        raise BadInput(f"--older-than {older_than} is no time. Write one such as 90d, 12h or 1d12h.")
+
+    async def work() -> str:
+        from labelbus_ledger import retention
+
+        async with opened_ledger() as ledger:
+            old, whole = await retention.count_answers(ledger, older_than_s=seconds)
+            if dry_run:
+                return f"{old:,} of {whole:,} answers are older than {older_than}. Nothing was forgotten."
+            done = await retention.forget_answers(ledger, older_than_s=seconds)
+            return f"Forgot {done:,} answers older than {older_than}; {whole - done:,} are kept."
+
+    typer.echo(loop.run(work()))
+
+
 @tokens_app.command("create")
 def create_token(name: Annotated[str, typer.Argument(help="Who will use it.")]) -> None:
     """Print a new token. It cannot be shown again."""

@@ -184,12 +184,6 @@ async def kept_answers(conn: AsyncConnection, keys: Collection[AnswerKey]) -> di
     return {AnswerKey(*row[:3]): KeptAnswer(*row[3:]) for row in found}
 
 
-async def forget_answers(conn: AsyncConnection, *, older_than_s: float) -> int:
-    """Delete answers of long ago; return how many."""
-    old = answers.c.answered_at < now_of(conn) - older_than_s
-    return (await conn.execute(sa.delete(answers).where(old))).rowcount
-
-
 # --- private -------------------------------------------------------------------------------------
 
 
