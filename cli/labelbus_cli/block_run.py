@@ -25,7 +25,7 @@ from labelbus_cli.plan import Wish
 from labelbus_cli.progress import PlainDisplay
 from labelbus_cli.runner import Outcome, carry_out
 from labelbus_cli.session import KEY_VARIABLE, Session, configure_logs, opened
-from labelbus_cli.summary import closing
+from labelbus_cli.summary import closing, of_videos
 
 _TRUST_S = 5.0
 """A sample read so lately is not read again before it is written, unless the environment says otherwise."""
@@ -116,9 +116,11 @@ async def _tell(session: Session, outcome: Outcome, lines: _Lines) -> None:
     async with session.ledger.read() as connection:
         labels = await reports.label_summary(connection, outcome.job.job_id)
         failed = await reports.failures(connection, outcome.job.job_id)
+        videos = await reports.videos_left_whole(connection, outcome.job.job_id)
     for row in labels:
         lines.write(f"{row.label or '(no name)'}: {row.after} (+{row.added}, -{row.removed})")
     for group in failed:
         ids = ", ".join(map(str, group.examples))
         lines.write(f"{group.state} {group.count}: {group.reason} (for example {ids})")
+    lines.write(of_videos(videos))
     lines.write(closing(outcome.job, outcome.progress, interrupted=outcome.interrupted))

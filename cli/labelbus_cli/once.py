@@ -23,7 +23,7 @@ from labelbus_cli.plan import Wish, new_job_id, unfinished
 from labelbus_cli.progress import Display, LiveDisplay, PlainDisplay
 from labelbus_cli.runner import Outcome, Work, carry_out, release_of, steps_of
 from labelbus_cli.session import ENV_SECRET, Session, configure_logs, opened
-from labelbus_cli.summary import closing, print_failures, print_labels
+from labelbus_cli.summary import closing, of_videos, print_failures, print_labels
 from labelbus_cli.survey import survey
 
 LAST = "last"
@@ -154,8 +154,11 @@ async def show(session: Session, outcome: Outcome, report: Path | None, *, most:
     async with session.ledger.read() as connection:
         labels = await reports.label_summary(connection, outcome.job.job_id)
         failures = await reports.failures(connection, outcome.job.job_id)
+        videos = await reports.videos_left_whole(connection, outcome.job.job_id)
     print_labels(console, labels, most=most)
     print_failures(console, failures)
+    if videos:
+        typer.echo(of_videos(videos))
     typer.echo(closing(outcome.job, outcome.progress, interrupted=outcome.interrupted))
     if outcome.progress.done:
         from labelbus_cli.publishing import write_report  # jinja2 and Pillow: a block needs neither

@@ -41,6 +41,18 @@ def print_failures(console: Console, groups: Sequence[FailureGroup], *, most: in
     console.print(table)
 
 
+def of_videos(ids: Sequence[int], *, examples: int = 5) -> str:
+    """Return what is said of the videos that a preview left whole; nothing for none."""
+    if not ids:
+        return ""
+    shown = ", ".join(map(str, ids[:examples]))
+    fact, whose = ("1 video is", "its") if len(ids) == 1 else (f"{len(ids)} videos are", "their")
+    return (
+        f"{fact} not split in a preview, which writes nothing (for example {shown}). When the action itself "
+        f"is applied, {whose} frames are labeled."
+    )
+
+
 def closing(job: JobRow, progress: Progress, *, interrupted: bool) -> str:
     """Return the sentences that end a command: what happened, and what to do next."""
     counts = ", ".join(f"{number} {state}" for state, number in states(progress)) or "no samples"

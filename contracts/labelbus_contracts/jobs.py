@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, JsonValue, StringConstraints
 
-from labelbus_contracts.labels import Score
+from labelbus_contracts.labels import SampleKind, Score
 from labelbus_contracts.model import Frozen
 
 JobMode = Literal["preview", "apply"]
@@ -63,7 +63,10 @@ class MetadataMatch(Frozen):
 
 
 class DataFilter(Frozen):
-    """Which samples of a project an action works on."""
+    """Which samples of a project an action works on; all that is given must hold.
+
+    `kinds` are those of the samples; none given are all. `labeled` takes samples with labels only.
+    """
 
     which: Literal["all", "unlabeled", "enabled"] = "all"
     category: Literal["all", "training", "testing", "validation", "post-processing"] = "all"
@@ -71,6 +74,8 @@ class DataFilter(Frozen):
     without_metadata: MetadataMatch | None = None
     labels: tuple[str, ...] = ()
     name_contains: str | None = None
+    kinds: tuple[SampleKind, ...] = Field(default=(), exclude_if=lambda kinds: not kinds)
+    labeled: bool = Field(default=False, exclude_if=lambda labeled: not labeled)
 
 
 class ActionSpec(Frozen):
@@ -109,13 +114,15 @@ class ActionSpec(Frozen):
 class Selection(Frozen):
     """The samples of one job: given ids, or the action's data filter; `sample` takes a random part of it.
 
-    `more_follow` says that `AddSamples` brings further ids.
+    `more_follow` says that `AddSamples` brings further ids. `limit` takes the newest that the filter finds,
+    at most so many.
     """
 
     ids: Annotated[tuple[int, ...], Field(max_length=MAX_IDS_PER_MESSAGE)] | None = None
     more_follow: bool = False
     sample: Annotated[int, Field(gt=0)] | None = None
     seed: int = 0
+    limit: Annotated[int, Field(gt=0)] | None = Field(default=None, exclude_if=lambda limit: limit is None)
 
 
 class FailureLimit(Frozen):

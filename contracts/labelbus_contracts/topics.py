@@ -56,7 +56,7 @@ JOBS: Final = Topic(
 )
 EVENTS: Final = Topic(
     name="labelbus.events.v1",
-    messages=(events.SampleLabeled, events.SampleFailed, events.SampleSkipped),
+    messages=(events.SampleLabeled, events.SampleFailed, events.SampleSkipped, events.VideoFound),
     key=_ids("job_id", "sample_id"),
     producers=("labelers",),
     consumers=("dispatcher", "committer"),
@@ -64,7 +64,7 @@ EVENTS: Final = Topic(
 )
 WRITES: Final = Topic(
     name="labelbus.writes.v1",
-    messages=(commands.ProposeSample, commands.CommitSample, commands.FinishJob),
+    messages=(commands.ProposeSample, commands.CommitSample, commands.SplitVideo, commands.FinishJob),
     key=_ids("project_id", "sample_id"),
     producers=("dispatcher",),
     consumers=("committer",),
@@ -76,6 +76,7 @@ COMMITS: Final = Topic(
         events.SampleProposed,
         events.SampleCommitted,
         events.SampleHeld,
+        events.VideoSplit,
         events.WriteRefused,
         events.WriteDeferred,
         events.JobMetadataSet,

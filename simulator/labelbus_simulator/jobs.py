@@ -27,7 +27,8 @@ class Job:
     polls_left: int | None = None
     """Status reads until a split job ends by itself."""
     split_sample: int | None = None
-    split_fps: int = 1
+    split_fps: int | None = None
+    """Frames per second that were asked for."""
 
     def log(self, text: str, level: str = "info") -> None:
         """Add a line to the job's log."""

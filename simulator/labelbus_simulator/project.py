@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 LabelingMethod = Literal["single_label", "object_detection", "label_map"]
 HUMAN: Doc = {"type": "user", "id": 1}
 Classifier = Callable[[bytes], Doc]
+_SPLIT_FPS = 10
+"""Frames per second where a split names none."""
 
 
 class Project:
@@ -57,9 +59,10 @@ class Project:
         """Add one sample of given bytes; its kind follows from the file's name."""
         return self._add_one(uploaded(filename, data, **fields)).id
 
-    def add_video(self, filename: str = "video.mp4", *, frames: int = 3) -> int:
+    def add_video(self, filename: str = "video.mp4", *, frames: int = 3, **fields: object) -> int:
         """Add a video that splits into `frames` pictures. Its bytes are no real video."""
-        return self.add_sample(filename, b"\0\0\0\x18ftypmp42", video_frames=frames, label="")
+        fields = {"video_frames": frames, "label": "", **fields}
+        return self.add_sample(filename, b"\0\0\0\x18ftypmp42", **fields)
 
     def _add_one(self, new: NewSample) -> Sample:
         sample_id = self.studio.next_sample_id()
@@ -215,12 +218,18 @@ class Project:
         return not sample.label and not sample.ranges
 
     def finish_split(self, job: Job) -> list[int]:
-        """Turn a split job's video into pictures; the video goes."""
+        """Turn a split job's video into pictures; the video goes. A broken one stays, and the job fails."""
         video = self.sample(job.split_sample or 0)
+        video.is_processing, video.processing_job_id = False, None
+        if video.video_is_broken:
+            job.log("Could not read the video", "error")
+            job.finish(success=False)
+            return []
         stem = video.filename.rsplit(".", 1)[0]
-        frames = Dataset.images(
-            video.video_frames, seed=video.id, category=video.category, frames_of=video.id
-        )
+        count = video.video_frames
+        if video.video_seconds is not None:
+            count = max(1, int(video.video_seconds * (job.split_fps or _SPLIT_FPS)))
+        frames = Dataset.images(count, seed=video.id, category=video.category, frames_of=video.id)
         for i, frame in enumerate(frames):
             frame.filename = f"{stem}.frame{i:04d}.{frame.filename.rsplit('.', 1)[1]}"
         self.delete(video.id)

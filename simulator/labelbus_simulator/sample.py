@@ -56,6 +56,10 @@ class Sample:
     frequency: float = 0.0
     channels: int = 1
     video_frames: int = 0
+    video_seconds: float | None = None
+    """Length of a video whose frames are as many as the split's frames per second make of it."""
+    video_is_broken: bool = False
+    """Whether the job that splits the video fails."""
     last_modified: str = ""
     last_updated_by: Doc | None = None
     frames_of: int | None = None

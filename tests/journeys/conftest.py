@@ -9,8 +9,10 @@ import pytest
 import torch
 from labelbus_cli.testing import KEY, World
 from labelbus_simulator import SimulatorOptions, Studio, serve
+from labelbus_simulator.models import Desk, openai_app, serve_model
 
 torch.set_num_threads(1)
+MODEL_KEY = "sk-journey"
 
 
 @pytest.fixture
@@ -52,3 +54,21 @@ def world(make_world: Callable[..., World]) -> World:
     made = make_world()
     made.add(8)
     return made
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """Give the stand-in's desk."""
+    return Desk(key=MODEL_KEY)
+
+
+@pytest.fixture
+def model(desk: Desk, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Serve a vision model; labelers find it by their environment."""
+    with serve_model(openai_app(desk)) as url:
+        for name in ("AZURE_OPENAI_ENDPOINT", "OPENAI_REASONING_EFFORT"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", MODEL_KEY)
+        monkeypatch.setenv("OPENAI_MODEL", "simulated")
+        yield url

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +11,17 @@ import httpx
 import pytest
 from labelbus_cli.testing import KEY, PROMPT, World
 from labelbus_simulator import Studio, serve
-from labelbus_simulator.models import Desk, Mishap, openai_app, serve_model
+from labelbus_simulator.models import Desk, Mishap
 from PIL import Image
 from typer.testing import Result
 
-MODEL_KEY = "sk-journey"
+from .conftest import MODEL_KEY
+
 QUESTION = "What is this? Say 'nothing' if it is nothing."
 OLD = [
     {"label": "thing", "x": -4, "y": -3, "width": 60, "height": 50},
     {"label": "other", "x": 5, "y": 6, "width": 20, "height": 22},
 ]
-
-
-@pytest.fixture
-def desk() -> Desk:
-    """Give the stand-in's desk."""
-    return Desk(key=MODEL_KEY)
-
-
-@pytest.fixture
-def model(desk: Desk, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Serve a vision model; labelers find it by their environment."""
-    with serve_model(openai_app(desk)) as url:
-        for name in ("AZURE_OPENAI_ENDPOINT", "OPENAI_REASONING_EFFORT"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
-        monkeypatch.setenv("OPENAI_API_KEY", MODEL_KEY)
-        monkeypatch.setenv("OPENAI_MODEL", "simulated")
-        yield url
 
 
 def say(url: str, prompt: str, image: bytes, **more: Any) -> str:

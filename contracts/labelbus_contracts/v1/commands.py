@@ -139,6 +139,15 @@ class CommitSample(WriteSample):
     kind: Literal["commit_sample"] = "commit_sample"
 
 
+class SplitVideo(SampleCommand):
+    """Have Studio split a video into frames, once, and say which samples these are."""
+
+    kind: Literal["split_video"] = "split_video"
+    base: Base
+    frames_per_second: Annotated[int, Field(ge=1)]
+    on_conflict: OnConflict = "hold"
+
+
 class FinishJob(Message):
     """Set the action's metadata on every sample that the job committed, and answer."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from labelbus_contracts.ids import JobId, ProjectId, SampleId
-from labelbus_contracts.jobs import LabelerName
+from labelbus_contracts.jobs import MAX_IDS_PER_MESSAGE, LabelerName
 from labelbus_contracts.labels import Base, LabelPart, LabelSet
 from labelbus_contracts.model import Frozen
 from labelbus_contracts.v1.message import Message
@@ -73,8 +73,16 @@ class SampleSkipped(LabelEvent):
     reason: str
 
 
+class VideoFound(LabelEvent):
+    """The sample is a video, and the step's parameters ask for its frames to be labeled instead."""
+
+    kind: Literal["video_found"] = "video_found"
+    base: Base
+    frames_per_second: Annotated[int, Field(ge=1)]
+
+
 class WriteEvent(SampleEvent):
-    """What became of one `ProposeSample` or `CommitSample`."""
+    """What became of one `ProposeSample`, `CommitSample` or `SplitVideo`."""
 
 
 class SampleProposed(WriteEvent):
@@ -100,6 +108,16 @@ class SampleHeld(WriteEvent):
     reason: str
     differs: tuple[LabelPart, ...] = ()
     by_job: JobId | None = None
+
+
+class VideoSplit(WriteEvent):
+    """Studio has split the video. `frames` are the samples that it made of it; they join the job.
+
+    Many frames come in several events.
+    """
+
+    kind: Literal["video_split"] = "video_split"
+    frames: Annotated[tuple[int, ...], Field(max_length=MAX_IDS_PER_MESSAGE)] = ()
 
 
 class WriteRefused(WriteEvent):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
 from labelbus_contracts.ids import JobId, ProjectId, SampleId, SecretName
+from labelbus_contracts.jobs import DataFilter
 from labelbus_contracts.labels import Base, LabelSet
 from labelbus_contracts.v1.events import Usage
 from labelbus_runtime.errors import RetryLater
@@ -118,6 +119,10 @@ class Registration:
     `make` builds the labeler from the environment (a mapping like `os.environ`) and is where heavy
     imports happen. `capacity` is how many samples one process works on at once; `max_batch` and
     `max_wait_s` shape the batches that `label` gets. `secrets` come first in the form of its block.
+
+    `splits_videos` tells by the parameters whether videos are split, their frames to be labeled in their
+    place: into how many frames per second, or None. `chooses` tells which samples its block works on where
+    Studio names none; a block without it must be named some.
     """
 
     name: str
@@ -130,3 +135,5 @@ class Registration:
     max_wait_s: float = 0.003
     timeout_s: float = 120.0
     secrets: tuple[FormSecret, ...] = ()
+    splits_videos: Callable[[LabelerParameters], int | None] | None = None
+    chooses: Callable[[LabelerParameters], DataFilter] | None = None

@@ -84,6 +84,15 @@ def check_fits(
     )
 
 
+def frames_per_second(
+    registration: Registration, parameters: LabelerParameters, kind: SampleKind
+) -> int | None:
+    """Return into how many frames per second a sample is to be split; None where it is labeled as it is."""
+    if kind != "video" or registration.splits_videos is None:
+        return None
+    return registration.splits_videos(parameters)
+
+
 @dataclass(frozen=True, slots=True)
 class Clash:
     """The first of several labelers that cannot work on the same samples as those before it."""

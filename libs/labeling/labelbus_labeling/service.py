@@ -11,7 +11,7 @@ from typing import Final
 from labelbus_contracts.labels import Base
 from labelbus_contracts.topics import label_topic
 from labelbus_contracts.v1.commands import LabelSample
-from labelbus_contracts.v1.events import SampleFailed, SampleLabeled, SampleSkipped, Usage
+from labelbus_contracts.v1.events import SampleFailed, SampleLabeled, SampleSkipped, Usage, VideoFound
 from labelbus_contracts.v1.message import Message, message_id
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger
@@ -28,7 +28,7 @@ from labelbus_labeling.paid.answer import PaidCalls, PaidDesk
 from labelbus_labeling.paid.metered import Metered, Register
 from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.reading import SampleReader
-from labelbus_labeling.registry import check_fits, validate_parameters
+from labelbus_labeling.registry import check_fits, frames_per_second, validate_parameters
 
 _AHEAD: Final = 2  # samples taken per sample worked on: downloads overlap computing
 _AROUND_S: Final = 120.0  # reading a base and waiting for a batch, beside the labeler's own time
@@ -93,7 +93,7 @@ class LabelerService:
         await self._heartbeat.stop()
 
     async def handle(self, message: Message) -> Sequence[Message]:
-        """Answer one `LabelSample` with `SampleLabeled`, `SampleFailed` or `SampleSkipped`.
+        """Answer one `LabelSample` with `SampleLabeled`, `SampleFailed`, `SampleSkipped` or `VideoFound`.
 
         Raises `InvalidMessage`, `Unavailable`, and whatever the labeler does not classify.
         """
@@ -109,6 +109,9 @@ class LabelerService:
         try:
             parameters = self._parameters(json.dumps(message.parameters, sort_keys=True))
             base = base or await self._reader.base(message)
+            fps = frames_per_second(self._registration, parameters, base.sample.kind)
+            if fps is not None:
+                return [_video_found(message, base, fps)]
             labeled = await self._batcher(self._task(message, base, parameters, paid))
         except (RetryLater, SampleRefused) as error:
             usage = _bought(paid).model_copy(update={"seconds": time.perf_counter() - started})
@@ -202,6 +205,21 @@ def _failed(
         scope="sample" if again is None else again.scope,
         base=base,
         usage=usage,
+    )
+
+
+def _video_found(command: LabelSample, base: Base, fps: int) -> VideoFound:
+    return VideoFound(
+        id=_id("video_found", command),
+        job_id=command.job_id,
+        run=command.run,
+        project_id=command.project_id,
+        sample_id=command.sample_id,
+        attempt=command.attempt,
+        step=command.step,
+        labeler=command.labeler,
+        base=base,
+        frames_per_second=fps,
     )
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labelbus_ledger.clock import now_of
 from labelbus_ledger.engine import Ledger
-from labelbus_ledger.tables import ENDED_JOB_STATES, claims, commits, jobs, label_events, proposals
+from labelbus_ledger.tables import ENDED_JOB_STATES, claims, commits, jobs, label_events, proposals, splits
 
 SampleKey: TypeAlias = tuple[ProjectId, SampleId]
 STOPPED_JOB_STATES: Final = (*ENDED_JOB_STATES, "paused", "cancelling")
@@ -151,7 +151,7 @@ class CommitterRows:
         claim sees the cancel.
         """
         async with self._ledger.write() as connection:
-            running = await _running(connection, {wish.job_id for wish in wishes})
+            running = await running_jobs(connection, {wish.job_id for wish in wishes})
             allowed = [wish for wish in wishes if wish.anyway or wish.job_id in running]
             asking = sorted(allowed, key=lambda wish: wish.key)
             await self._insert_claims(connection, asking)
@@ -192,9 +192,12 @@ class CommitterRows:
         """
         async with self._ledger.write() as connection:
             soon = await _now(connection) + in_s
-            its_own = claims.c.token.startswith(f"{process}:", autoescape=True)
-            statement = sa.update(claims).where(its_own, claims.c.expires_at > soon)
-            return (await connection.execute(statement.values(expires_at=soon))).rowcount
+            lapsed = 0
+            for table in (claims, splits):
+                its_own = table.c.token.startswith(f"{process}:", autoescape=True)
+                statement = sa.update(table).where(its_own, table.c.expires_at > soon)
+                lapsed += (await connection.execute(statement.values(expires_at=soon))).rowcount
+            return lapsed
 
     async def latest_target(self, key: SampleKey, *, not_by: JobId) -> tuple[JobId, LabelSet, bool] | None:
         """Return who last committed the sample beside `not_by`, what, and whether metadata came after."""
@@ -316,7 +319,8 @@ async def _marks(
     return marks
 
 
-async def _running(connection: AsyncConnection, job_ids: set[JobId]) -> set[JobId]:
+async def running_jobs(connection: AsyncConnection, job_ids: set[JobId]) -> set[JobId]:
+    """Return which of the jobs run; they cannot stop before the transaction ends."""
     query = (
         sa.select(jobs.c.job_id, jobs.c.state, jobs.c.desired_state)
         .where(jobs.c.job_id.in_(sorted(job_ids)))

@@ -69,7 +69,8 @@ class JobHead:
 class SampleRow:
     """One sample of one job. `base`, `draft` and `gathered` are JSON as pydantic writes it.
 
-    `gathered` lists the drafts of the branches so far, while `draft` is what all of them get.
+    `gathered` lists the drafts of the branches so far, while `draft` is what all of them get. A row with
+    `split_fps` is a video that is to be split into so many frames per second, in place of a write.
     """
 
     job_id: JobId
@@ -89,6 +90,7 @@ class SampleRow:
     code: str | None = None
     reason: str | None = None
     ended_at: float | None = None
+    split_fps: int | None = None
 
     @property
     def key(self) -> tuple[JobId, SampleId]:

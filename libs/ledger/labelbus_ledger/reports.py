@@ -230,6 +230,19 @@ async def label_summary(conn: AsyncConnection, job_id: str) -> tuple[LabelSummar
     return tally.rows()
 
 
+async def videos_left_whole(conn: AsyncConnection, job_id: str) -> tuple[int, ...]:
+    """Return the videos that a preview came upon and did not split, by id; none for a job that applies."""
+    query = (
+        sa.select(label_events.c.sample_id)
+        .join(jobs, jobs.c.job_id == label_events.c.job_id)
+        .where(label_events.c.job_id == job_id, label_events.c.kind == "video_found")
+        .where(jobs.c.mode == "preview")
+        .distinct()
+        .order_by(label_events.c.sample_id)
+    )
+    return tuple((await conn.execute(query)).scalars())
+
+
 async def cost(conn: AsyncConnection, job_id: str) -> Cost:
     """Add up what the job's labelers took, repeated attempts included."""
     sums = [

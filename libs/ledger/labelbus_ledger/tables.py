@@ -83,6 +83,7 @@ samples = sa.Table(
     sa.Column("code", sa.String(64)),
     sa.Column("reason", sa.Text),
     sa.Column("ended_at", sa.Double),
+    sa.Column("split_fps", sa.Integer),  # a video: its write is a split into so many frames per second
     sa.Index(None, "job_id", "state", "step", "position"),
     sa.Index(
         "ix_samples_in_flight",
@@ -142,6 +143,21 @@ claims = sa.Table(
     sa.Column("found", sa.Text, nullable=False),  # LabelSet before the write
     sa.Column("target", sa.Text, nullable=False),  # LabelSet that the write sets
     sa.Index(None, "job_id"),
+)
+
+splits = sa.Table(  # of videos into frames; a row stays, so that none is split twice
+    "splits",
+    metadata,
+    sa.Column("project_id", sa.BigInteger, primary_key=True),
+    sa.Column("sample_id", sa.BigInteger, primary_key=True),
+    sa.Column("job_id", sa.String(64), nullable=False),
+    sa.Column("run", sa.Integer, nullable=False),
+    sa.Column("token", sa.String(64), nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("after_id", sa.BigInteger, nullable=False),  # the highest sample id before: frames have higher
+    sa.Column("asked_at", sa.Double, nullable=False),
+    sa.Column("studio_job_id", sa.BigInteger),  # Studio's own, where it splits in one
+    sa.Column("frames", sa.Text),  # their ids, once the video is split
 )
 
 proposals = sa.Table(

@@ -99,6 +99,11 @@ class SampleCalls(Calls):
                 return
             below = page.lowest
 
+    async def newest_id(self, project_id: int) -> int:
+        """Return the highest sample id of a project; 0 where it has no samples."""
+        page = await self._page(project_id, SampleQuery(), 1)
+        return max((*(int(one.id) for one in page.samples), *page.unreadable), default=0)
+
     async def count(self, project_id: int, query: SampleQuery) -> int:
         """Count the samples."""
         call = Call(route="count", path=f"/api/{project_id}/raw-data/count", params=query.filters())

@@ -38,6 +38,8 @@ _log = logging.getLogger("labelbus_studio")
 class Sample:
     """One sample. While `is_processing` its bytes may be missing; a `processing_error` is final.
 
+    `processing_job_id` is Studio's job that works on it, where Studio says so.
+
     `last_updated_by` is Studio's object that tells a person from a key; its shape varies.
     """
 
@@ -49,6 +51,7 @@ class Sample:
     last_modified: datetime | None = None
     added: datetime | None = None
     last_updated_by: Mapping[str, object] | None = None
+    processing_job_id: int | None = None
 
     def base(self, read_at: datetime) -> Base:
         """Return the sample as the base of a proposal, read at `read_at` (UTC)."""
@@ -85,6 +88,7 @@ def read_sample(row: Json) -> Sample:
         last_modified=time(get("lastModified")),
         added=time(get("added")),
         last_updated_by=updated_by if isinstance(updated_by, dict) else None,
+        processing_job_id=_job_id(get("processingJobId")),
     )
 
 
@@ -194,6 +198,11 @@ def _kind(chart: object, frequency_hz: float | None, has_size: bool) -> SampleKi
             return "audio" if frequency_hz and frequency_hz > 0 else "other"
         case _:
             return "image" if has_size else "other"
+
+
+def _job_id(value: object) -> int | None:
+    number = optional_number(value)
+    return round(number) if number and number > 0 else None
 
 
 def _side(value: object) -> int | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelbus_contracts.v1.commands import CommitSample, FinishJob, ProposeSample
+from labelbus_contracts.v1.commands import CommitSample, FinishJob, ProposeSample, SplitVideo
 from labelbus_contracts.v1.events import LabelEvent
 from labelbus_contracts.v1.message import Message
 from labelbus_runtime.errors import InvalidMessage
@@ -12,6 +12,7 @@ from labelbus_committer.batches import Batches
 from labelbus_committer.commit import SampleCommitter
 from labelbus_committer.finish import JobFinisher
 from labelbus_committer.propose import SampleProposer
+from labelbus_committer.split import VideoSplitter
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Writes:
 
     propose: SampleProposer
     commit: SampleCommitter
+    split: VideoSplitter
     finish: JobFinisher
 
     async def __call__(self, message: Message) -> Sequence[Message]:
@@ -29,6 +31,8 @@ class Writes:
                 return [await self.commit(message)]
             case ProposeSample():
                 return [await self.propose(message)]
+            case SplitVideo():
+                return await self.split(message)
             case FinishJob():
                 return [await self.finish(message)]
             case _:

@@ -5,11 +5,12 @@ from typing import Final, Literal, TypedDict
 
 from labelbus_contracts.ids import JobId, MessageId, ProjectId, SampleId
 from labelbus_contracts.labels import LabelPart
-from labelbus_contracts.v1.commands import WriteSample
+from labelbus_contracts.v1.commands import SampleCommand
 from labelbus_contracts.v1.events import (
     SampleCommitted,
     SampleHeld,
     SampleProposed,
+    VideoSplit,
     WriteDeferred,
     WriteEvent,
     WriteRefused,
@@ -38,17 +39,23 @@ class _Ids(TypedDict):
     attempt: int
 
 
-def proposed(command: WriteSample) -> SampleProposed:
+def proposed(command: SampleCommand) -> SampleProposed:
     """Say that the proposal is stored."""
     return SampleProposed(**_ids("sample_proposed", command))
 
 
-def committed(command: WriteSample, changed: Iterable[LabelPart]) -> SampleCommitted:
+def committed(command: SampleCommand, changed: Iterable[LabelPart]) -> SampleCommitted:
     """Say that Studio holds the draft."""
     return SampleCommitted(**_ids("sample_committed", command), changed=tuple(changed))
 
 
-def held(command: WriteSample, differs: tuple[LabelPart, ...], by_job: JobId | None) -> SampleHeld:
+def split(command: SampleCommand, frames: Iterable[int], at: int) -> VideoSplit:
+    """Say which frames Studio made of a video, from the `at`-th on."""
+    ids = _ids("video_split", command)
+    return VideoSplit(**ids | {"id": MessageId(f"{ids['id']}:{at}")}, frames=tuple(frames))
+
+
+def held(command: SampleCommand, differs: tuple[LabelPart, ...], by_job: JobId | None) -> SampleHeld:
     """Say that the sample has changed since the proposal was computed."""
     whose = f"by job {by_job}" if by_job else "by somebody"
     reason = (
@@ -58,7 +65,7 @@ def held(command: WriteSample, differs: tuple[LabelPart, ...], by_job: JobId | N
     return SampleHeld(**_ids("sample_held", command), reason=reason, differs=differs, by_job=by_job)
 
 
-def refused(command: WriteSample, error: SampleRefused, written: Iterable[LabelPart] = ()) -> WriteRefused:
+def refused(command: SampleCommand, error: SampleRefused, written: Iterable[LabelPart] = ()) -> WriteRefused:
     """Say that the write can never succeed, and what of it was written before that was known."""
     reason = error.reason
     if parts := shown(written):
@@ -67,7 +74,7 @@ def refused(command: WriteSample, error: SampleRefused, written: Iterable[LabelP
 
 
 def deferred(
-    command: WriteSample,
+    command: SampleCommand,
     reason: str,
     *,
     after_s: float = RETRY_AFTER_S,
@@ -79,13 +86,13 @@ def deferred(
     )
 
 
-def stopped(command: WriteSample) -> WriteDeferred:
+def stopped(command: SampleCommand) -> WriteDeferred:
     """Say that the job does not run."""
     return deferred(command, f"Job {command.job_id} does not run. Resume it to go on.", after_s=0.0)
 
 
 def answer(
-    command: WriteSample, error: RetryLater | SampleRefused, written: Iterable[LabelPart] = ()
+    command: SampleCommand, error: RetryLater | SampleRefused, written: Iterable[LabelPart] = ()
 ) -> WriteEvent:
     """Say what an error means for the write."""
     if isinstance(error, SampleRefused):
@@ -99,7 +106,7 @@ def shown(parts: Iterable[LabelPart]) -> str:
     return ", ".join(_SHOWN[part] for part in parts)
 
 
-def _ids(kind: str, command: WriteSample) -> _Ids:
+def _ids(kind: str, command: SampleCommand) -> _Ids:
     return {
         "id": message_id(kind, command.job_id, command.run, command.sample_id, command.attempt),
         "job_id": command.job_id,

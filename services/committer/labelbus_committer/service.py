@@ -10,6 +10,7 @@ from labelbus_ledger.committer import CommitterRows
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.job_states import JobStates
 from labelbus_ledger.loops import Loop
+from labelbus_ledger.splits import SplitRows
 from labelbus_runtime.errors import LabelbusError, Unavailable
 from labelbus_runtime.worker import Carrier, Worker
 from labelbus_studio.errors import StudioError
@@ -20,6 +21,7 @@ from labelbus_committer.finish import JobFinisher
 from labelbus_committer.handler import Events, Writes
 from labelbus_committer.propose import SampleProposer
 from labelbus_committer.settings import CommitterSettings
+from labelbus_committer.split import VideoSplitter
 
 SERVICE: Final = "committer"
 _FINISH_TIMEOUT_S: Final = 3600.0
@@ -50,6 +52,9 @@ class Committer:
         self._writes = Writes(
             propose=SampleProposer(self._batches, access=access, job_states=job_states, settings=settings),
             commit=self._commit,
+            split=VideoSplitter(
+                SplitRows(ledger), access=access, job_states=job_states, settings=settings, process=process
+            ),
             finish=JobFinisher(self._rows, access=access, settings=settings),
         )
         self._sweeping = Loop("sweep of lapsed claims", self.sweep, every_s=settings.sweep_s)

@@ -44,6 +44,12 @@ class CommitterSettings(BaseSettings):
         validation_alias="LABELBUS_COMMITTER_BATCH_WAIT_S",
         description="How long a transaction waits for more rows.",
     )
+    split_poll_s: float = Field(
+        default=1.0, gt=0, description="How often Studio's job that splits a video is looked at."
+    )
+    split_wait_s: float = Field(
+        default=7200.0, gt=0, description="How long such a job may take before the video fails."
+    )
     finish_poll_s: float = Field(
         default=1.0, gt=0, description="How often the end of a job looks for writes under way."
     )

@@ -7,7 +7,13 @@ from labelbus_contracts.labels import LabelingMethod, SampleKind
 from labelbus_contracts.v1.commands import SubmitJob
 from labelbus_labeling.errors import UnknownLabeler, WrongParameters
 from labelbus_labeling.labeler import Registration
-from labelbus_labeling.registry import check_fits, check_together, find, validate_parameters
+from labelbus_labeling.registry import (
+    check_fits,
+    check_together,
+    find,
+    frames_per_second,
+    validate_parameters,
+)
 
 from labelbus_dispatcher.merge import MERGE_REGISTRATION, merge_fault
 
@@ -41,15 +47,28 @@ def misfit(
 ) -> str | None:
     """Return why the job's labelers cannot work on a project with this labeling method; None if they can.
 
-    With a `kind` its samples are all of it.
+    With a `kind` its samples are all of it. Of videos that the first step splits, the frames count.
     """
     if submit.source_job_id is not None:
         return None
+    if kind == "video" and _splits(submit.action.places[0].work, labelers):
+        kind = "image"
     for said, work in _works(submit.action):
         reason = check_fits(labelers[work.labeler], method, kind) if work.labeler in labelers else None
         if reason is not None:
             return f"{said}: {reason}"
     return None
+
+
+def _splits(work: Branch, labelers: Mapping[str, Registration]) -> bool:
+    """Tell whether a labeler asks for videos to be split; one that is not installed here may."""
+    if work.labeler not in labelers:
+        return True
+    registration = labelers[work.labeler]
+    return (
+        frames_per_second(registration, validate_parameters(registration, work.parameters), "video")
+        is not None
+    )
 
 
 def _action_complaint(

@@ -71,13 +71,15 @@ def decide(row: SampleRow, job: Job, event: events.SampleEvent, *, now: float, l
     match event:
         case events.SampleLabeled():
             return _labeled(row, job, event, now, limits)
+        case events.VideoFound():
+            return _video(row, job, event, now, limits)
         case events.SampleFailed() if _is_current(row, job, event):
             return _failed(row, event, now, limits)
         case events.SampleSkipped() if _is_current(row, job, event):
             return Decision(_again(row, now + limits.stopped_wait_s))
         case events.SampleProposed():
             return Decision(_ended(row, "proposed", now))
-        case events.SampleCommitted():
+        case events.SampleCommitted() | events.VideoSplit():
             return Decision(_ended(row, "committed", now))
         case events.SampleHeld() if _is_current(row, job, event):
             return Decision(_held(row, job, event, now, limits))
@@ -153,6 +155,13 @@ def outgoing(
             studio_job_id=submit.studio_job_id, step=row.step, labeler=work.labeler,
             parameters=work.parameters, base=base, draft=draft if base else None,
         )  # fmt: skip
+    if base is not None and row.split_fps is not None:
+        return commands.SplitVideo(
+            id=_id("split_video", row, job), job_id=row.job_id, run=job.head.run,
+            project_id=submit.project_id, sample_id=row.sample_id, attempt=row.attempt, secret=submit.secret,
+            studio_job_id=submit.studio_job_id, base=base, frames_per_second=row.split_fps,
+            on_conflict=submit.on_conflict,
+        )  # fmt: skip
     if base is None or draft is None:
         raise ValueError(f"sample {row.sample_id} of job {row.job_id} is to be written without a draft")
     kind = commands.CommitSample if submit.mode == "apply" else commands.ProposeSample
@@ -182,6 +191,16 @@ def _labeled(row: SampleRow, job: Job, event: events.SampleLabeled, now: float, 
             row = replace(row, gathered=None)
         row = advance(row, job, draft, step=place.ends, now=now, limits=limits)
         return Decision(row, (outgoing(row, job, base, draft),) if row.state == "writing" else ())
+    return Decision(row, (outgoing(row, job),) if row.state == "writing" else ())
+
+
+def _video(row: SampleRow, job: Job, event: events.VideoFound, now: float, limits: Limits) -> Decision:
+    """Let a video wait to be split, as its write. A preview writes nothing: it proposes it as it is."""
+    if row.state != "writing" and event.step == row.step < job.last_step:
+        row = replace(row, base=event.base.model_dump_json(), gathered=None)
+        row = advance(row, job, event.base.labels, step=job.last_step, now=now, limits=limits)
+        if job.submit.mode == "apply":
+            row = replace(row, draft=None, split_fps=event.frames_per_second)
     return Decision(row, (outgoing(row, job),) if row.state == "writing" else ())
 
 
@@ -230,7 +249,7 @@ def _failed(row: SampleRow, event: events.SampleFailed, now: float, limits: Limi
 def _held(row: SampleRow, job: Job, event: events.SampleHeld, now: float, limits: Limits) -> SampleRow:
     if not (event.by_job and job.computes_again and row.attempt < limits.attempts_in_all):
         return _ended(row, "held", now, "held", event.reason)
-    return replace(_again(row, now), step=0, tries=0, base=None, draft=None, gathered=None)
+    return replace(_again(row, now), step=0, tries=0, base=None, draft=None, gathered=None, split_fps=None)
 
 
 def _retried(
@@ -255,7 +274,7 @@ def _ended(
 ) -> SampleRow:
     return replace(
         row, state=state, labeler=None, deadline_at=None, due_at=0.0, base=None, draft=None, gathered=None,
-        code=code, reason=reason[:_MAX_REASON] if reason else None, ended_at=now,
+        split_fps=None, code=code, reason=reason[:_MAX_REASON] if reason else None, ended_at=now,
     )  # fmt: skip
 
 

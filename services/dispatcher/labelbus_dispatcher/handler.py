@@ -65,11 +65,22 @@ class SampleEvents:
             ]
             await ledger_rows.save_rows(conn, turn.changed())
             await ledger_rows.add_failures(conn, turn.failures)
+            for job_id, frames in turn.joining.items():
+                await self._join(conn, job_id, frames)
             for place, (job_id, reason) in turn.pauses.items():
                 head = await pause(conn, turn.jobs[job_id].head, reason, now=self._clock())
                 answers[place] = (announce.paused(head),) if head.state == "paused" else ()
         self._wake()
         return answers
+
+    async def _join(self, conn: AsyncConnection, job_id: JobId, frames: Sequence[int]) -> None:
+        """Let the frames of split videos join their job, unless that has ended; known ones are there."""
+        head = await ledger_rows.job_head(conn, job_id, lock=True)
+        if head is None or head.has_ended or head.desired_state == "cancel":
+            return
+        added = await ledger_rows.insert_samples(self._ledger, conn, head, frames)
+        state = "running" if added and head.state == "finishing" else head.state
+        await ledger_rows.change_job(conn, head, total=head.total + added, state=state)
 
     async def _jobs(self, conn: AsyncConnection, batch: Sequence[events.SampleEvent]) -> dict[JobId, Job]:
         heads = await ledger_rows.job_heads(conn, {event.job_id for event in batch})
@@ -108,6 +119,7 @@ class _Turn:
         self.jobs = jobs
         self.failures: Counter[JobId] = Counter()
         self.pauses: dict[int, tuple[JobId, str]] = {}
+        self.joining: dict[JobId, list[int]] = {}
         self._before = rows
         self._rows = dict(rows)
         self._place = -1
@@ -118,6 +130,8 @@ class _Turn:
         job, row = self.jobs.get(event.job_id), self._rows.get((event.job_id, event.sample_id))
         if job is None or row is None:
             return ()
+        if isinstance(event, events.VideoSplit):
+            self.joining.setdefault(event.job_id, []).extend(event.frames)
         made = decide(row, job, event, now=now, limits=limits)
         self._rows[row.key] = made.row
         self._note(made, row, job)

@@ -23,6 +23,7 @@ READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 BASE = Base(sample=SampleFacts(filename="a.jpg", kind="image"), labels=LabelSet(), read_at=READ_AT)
 Answer = Callable[[commands.LabelSample], events.LabelEvent | None]
 WriteAnswer = Callable[[commands.WriteSample], events.WriteEvent | None]
+SplitAnswer = Callable[[commands.SplitVideo], Sequence[events.WriteEvent]]
 
 
 class Threshold(LabelerParameters):
@@ -154,6 +155,18 @@ def _ids(kind: str, command: commands.SampleCommand) -> dict[str, object]:
     }
 
 
+def no_split(command: commands.SplitVideo) -> Sequence[events.WriteEvent]:
+    """Answer nothing: the test is about no videos."""
+    return ()
+
+
+def video_found(command: commands.LabelSample, frames_per_second: int = 10) -> events.VideoFound:
+    """Answer a command with the wish to have the sample split."""
+    given = _ids("video_found", command) | {"step": command.step, "labeler": command.labeler}
+    more = {"base": command.base or BASE, "frames_per_second": frames_per_second}
+    return events.VideoFound.model_validate(given | more)
+
+
 @dataclass
 class World:
     """A dispatcher on an embedded carrier, and the peers it talks to."""
@@ -164,6 +177,7 @@ class World:
     carrier: EmbeddedCarrier
     label: Answer = labeled
     write: WriteAnswer = written
+    split: SplitAnswer = no_split
     seen: list[Message] = field(default_factory=list)
 
     async def submit(self, **changes: object) -> commands.SubmitJob:
@@ -213,6 +227,8 @@ class World:
         if isinstance(message, commands.FinishJob):
             ids = message_id("job_metadata_set", message.job_id, message.run)
             return (events.JobMetadataSet(id=ids, job_id=message.job_id, run=message.run),)
+        if isinstance(message, commands.SplitVideo):
+            return self.split(message)
         assert isinstance(message, commands.WriteSample)
         made = self.write(message)
         return () if made is None else (made,)

@@ -38,6 +38,7 @@ def images() -> "Registration":
     """Register `images`."""
     from labelbus_labeling.labeler import Registration
 
+    from labelbus_relabeler.choosing import frames_per_second, unlabeled
     from labelbus_relabeler.parameters import ImagesParameters
 
     def make(environ: Mapping[str, str]) -> "Labeler":
@@ -55,6 +56,8 @@ def images() -> "Registration":
         make=make,
         timeout_s=_TIMEOUT_S,
         secrets=(_openai_key(),),
+        splits_videos=frames_per_second,
+        chooses=unlabeled,
     )
 
 
@@ -62,6 +65,7 @@ def validate() -> "Registration":
     """Register `validate`."""
     from labelbus_labeling.labeler import Registration
 
+    from labelbus_relabeler.choosing import with_boxes
     from labelbus_relabeler.parameters import ValidateParameters
 
     def make(environ: Mapping[str, str]) -> "Labeler":
@@ -79,6 +83,7 @@ def validate() -> "Registration":
         make=make,
         timeout_s=_TIMEOUT_S,
         secrets=(_openai_key(),),
+        chooses=with_boxes,
     )
 
 

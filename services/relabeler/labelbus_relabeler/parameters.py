@@ -180,6 +180,20 @@ class ImagesParameters(LabelerParameters):
     )
     image_quality: ImageQuality = "auto"
     concurrency: Concurrency = 10
+    auto_convert_videos: bool = Field(
+        default=False,
+        title="Automatically convert videos to images",
+        description="Split videos into frames, and label these. A preview splits none.",
+        json_schema_extra=extra("--auto-convert-videos"),
+    )
+    extract_frames_per_second: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=10,
+        title="Frames per second to extract",
+        description="How many frames to make of each second of a video.",
+        json_schema_extra=extra(
+            "--extract-frames-per-second", show_if=["auto_convert_videos", "eq", "true"], type="int"
+        ),
+    )
     allowed_labels: AllowedLabels = ()
     model: Model = None
 

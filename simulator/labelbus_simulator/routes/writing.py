@@ -100,8 +100,16 @@ def split_video(call: Call) -> Doc:
     sample, options = call.sample, call.studio.options
     if sample.kind != "video":
         raise Refused("Sample is not a video")
-    job = call.project.add_job("split-sample", category="Split video", split_sample=sample.id)
+    if sample.is_processing:
+        raise Refused("Sample is still processing")
+    fps = call.json.get("fps")
+    if fps is not None and check_integer(fps, "fps") < 1:
+        raise Refused("fps should be 1 or more")
+    job = call.project.add_job("split-sample", category="Split video", split_sample=sample.id, split_fps=fps)
     if options.split_answers == "generic":
+        if sample.video_is_broken:
+            job.finish(success=False)
+            raise Refused("Could not read the video")
         call.project.finish_split(job)
         return {}
     sample.is_processing, sample.processing_job_id = True, job.id

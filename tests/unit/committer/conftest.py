@@ -123,6 +123,7 @@ class World:
         """Let a minute pass for every claim."""
         async with self.ledger.write() as connection:
             await connection.execute(sa.update(tables.claims).values(expires_at=0.0))
+            await connection.execute(sa.update(tables.splits).values(expires_at=0.0))
 
     async def rows(self, table: sa.Table) -> list[sa.RowMapping]:
         """Return all rows of a table."""
@@ -220,7 +221,9 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     await upgrade(settings)
     opened = await Ledger.open(settings)
     async with opened.write() as connection:
-        for table in (tables.jobs, tables.claims, tables.proposals, tables.commits, tables.label_events):
+        for table in (
+            tables.jobs, tables.claims, tables.splits, tables.proposals, tables.commits, tables.label_events,
+        ):  # fmt: skip
             await connection.execute(sa.delete(table))
     yield opened
     await opened.close()
