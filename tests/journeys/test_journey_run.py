@@ -112,3 +112,11 @@ def test_jobs_are_listed_shown_and_reported(world: World) -> None:
     assert world.labelbus("jobs", "report", job[:6], "-o", "page.html").exit_code == 0
     assert "data:image/jpeg;base64" in (world.folder / "page.html").read_text()
     assert world.labelbus("jobs", "show", "zzz").exit_code == 2
+
+
+def test_a_report_that_cannot_be_written_is_named(world: World) -> None:
+    """The job is done all the same; the sentence says where the report can be written later."""
+    result = world.run("--report", str(world.folder))
+    assert (result.exit_code, "8 proposed" in result.output) == (1, True)
+    assert f"The report {world.folder} cannot be written: Is a directory." in result.output
+    assert "labelbus jobs report" in result.output
