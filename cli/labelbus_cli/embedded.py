@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from labelbus_committer.service import Committer
 from labelbus_committer.settings import CommitterSettings
@@ -52,7 +52,7 @@ class Service(Protocol):
 
 
 class Embedded:
-    """One process that dispatches, labels and commits. Use as an async context manager."""
+    """One process that dispatches, labels and commits: `start`, then an async context manager."""
 
     def __init__(
         self,
@@ -110,8 +110,8 @@ class Embedded:
         ]
         self._stack = AsyncExitStack()
 
-    async def __aenter__(self) -> "Embedded":
-        """Take the lease, open the labelers and begin to work."""
+    async def start(self) -> None:
+        """Take the lease, open the labelers and begin to work. What fails or is cancelled leaves nothing."""
         async with AsyncExitStack() as stack:
             await self._lease.acquire_or_renew()
             stack.push_async_callback(self._lease.release)
@@ -132,6 +132,9 @@ class Embedded:
             self._stack = stack.pop_all()
         return self
 
+
+    async def __aenter__(self) -> Self:
+        """Go on from `start`."""
     async def __aexit__(self, *_: object) -> None:
         """Take no more, finish what runs, give up the lease: another process may go on at once."""
         await asyncio.shield(self._stack.aclose())

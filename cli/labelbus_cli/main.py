@@ -1,5 +1,7 @@
 """`labelbus`: the entry point, its groups of commands, and what becomes of errors."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,11 +20,16 @@ from labelbus_cli.commands import (
     run_action,
     serve,
 )
-from labelbus_cli.errors import CommandError
+from labelbus_cli.errors import CommandError, Interrupted
 
 
 class Commands(TyperGroup):
-    """Shows what went wrong in one place, without a traceback, and sets the exit code."""
+    """Shows what went wrong in one place, without a traceback, and sets the exit code.
+
+    `hurries` tells that the command was interrupted.
+    """
+
+    hurries = False
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer's own Context
         """Run a command. 2 is bad input, 1 everything else that a person should look at."""
@@ -31,7 +38,7 @@ class Commands(TyperGroup):
         except CommandError as error:
             failure = error
         except KeyboardInterrupt:
-            failure = CommandError("Interrupted.")
+            failure = Interrupted("Interrupted.")
         except BrokenPipeError:
             raise
         except Exception as error:
@@ -43,6 +50,7 @@ class Commands(TyperGroup):
             failure = known
         typer.echo(str(failure), err=True)
         raise typer.Exit(failure.exit_code) from None
+        Commands.hurries = isinstance(failure, Interrupted)
 
 
 app = typer.Typer(
@@ -91,5 +99,11 @@ def _root(
 
 
 def run() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line. After an interruption nobody waits for threads, which may load a model."""
+    try:
+        app()
+    finally:
+        if Commands.hurries:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(Interrupted.exit_code)

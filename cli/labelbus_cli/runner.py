@@ -20,7 +20,7 @@ from labelbus_ledger.tables import ENDED_JOB_STATES
 
 from labelbus_cli.cancelled import settle_cancelled
 from labelbus_cli.embedded import Embedded
-from labelbus_cli.errors import BadInput, CommandError, Unfinished
+from labelbus_cli.errors import BadInput, CommandError, Interrupted, Unfinished
 from labelbus_cli.labelers import all_labelers
 from labelbus_cli.ownership import Owner, owner_of
 from labelbus_cli.progress import Display
@@ -82,18 +82,32 @@ async def carry_out(
         paid=paid,
     )
     with interruptible(lambda: display.note("Interrupted. Finishing what runs …")) as interrupted:
+        await _started(process, interrupted)
         async with process:
             try:
-                if not interrupted.is_set():
-                    await _begin(process, work)
+                await _begin(process, work)
                 display.begin(work.steps)
                 await _watch(session, process, work, display, interrupted)
             finally:
                 display.end()
     job, progress = await _look(session, work.job_id)
     if job is None:
-        raise Unfinished("The job was interrupted before it began. Run the command again.")
+        raise Interrupted("The job was interrupted before it began. Run the command again.")
     return Outcome(job, progress, interrupted.is_set())
+
+
+async def _started(process: Embedded, interrupted: asyncio.Event) -> None:
+    """Open the labelers, which may load models for minutes, unless interrupted. Raises `Interrupted`."""
+    start, stop = asyncio.ensure_future(process.start()), asyncio.ensure_future(interrupted.wait())
+    try:
+        await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.cancel()
+        start.cancel()
+        await asyncio.wait((start, stop))
+    if start.cancelled():
+        raise Interrupted("Interrupted before the job began. Run the command again.")
+    start.result()
 
 
 async def release_of(session: Session, job_id: JobId, carrier: str, display: Display) -> None:
@@ -122,7 +136,10 @@ def interruptible(say: Callable[[], None]) -> Iterator[asyncio.Event]:
     event, loop = asyncio.Event(), asyncio.get_running_loop()
     numbers = (signal.SIGINT, signal.SIGTERM)
 
-    def stop() -> None:
+    def stop(number: int) -> None:
+        if event.is_set():  # both came while the loop was busy
+            signal.raise_signal(number)
+            return
         event.set()
         restore()
         say()
@@ -133,7 +150,7 @@ def interruptible(say: Callable[[], None]) -> Iterator[asyncio.Event]:
 
     try:
         for number in numbers:
-            loop.add_signal_handler(number, stop)
+            loop.add_signal_handler(number, stop, number)
     except (NotImplementedError, RuntimeError, ValueError):  # no main thread, or Windows
         yield event
         return

@@ -1,4 +1,4 @@
-"""Interrupted in the middle: by kill -9, by SIGTERM. Running again goes on, and nothing is written twice."""
+"""Interrupted: by kill -9, SIGTERM or Ctrl-C. Running again goes on, and nothing is written twice."""
 
 import signal
 from collections import Counter
@@ -39,3 +39,31 @@ def test_an_ended_job_is_not_taken_up(world: World) -> None:
     first, second = world.run("--sample", "2"), world.run("--sample", "2")
     assert first.exit_code == second.exit_code == 0
     assert "Going on" not in second.output
+
+
+def test_a_second_ctrl_c_ends_at_once(world: World) -> None:
+    """The first waits for the writes that run, the second does not; running again finishes the job."""
+    world.studio.faults.add(Fault("latency", route="set-boxes", latency_s=8))
+    ids = world.ids_file()
+    process = world.started("run", world.action_file(), "--data-ids-file", ids, "--apply", "--yes")
+    until(lambda: bool(world.written("set-boxes")) or process.poll() is not None)
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    assert any("Finishing what runs" in line for line in process.stdout)
+    said = kill(process, signal.SIGINT)
+    assert (process.returncode, "Interrupted." in said) == (1, True)
+    world.studio.faults.clear()
+    again = world.run("--apply", "--yes")
+    assert again.exit_code == 0, again.output
+    assert "Going on with job" in again.output
+    assert all(world.project.samples[one].metadata["labeled_by"] == "owlv2" for one in world.ids)
+
+
+def test_nobody_who_interrupts_waits_for_the_model(world: World) -> None:
+    """Ctrl-C while the model loads ends the command; there is no job yet."""
+    process = world.started("run", world.action_file())
+    assert process.stdout is not None
+    assert any(line.startswith("Job ") for line in process.stdout)
+    said = kill(process, signal.SIGINT)
+    assert (process.returncode, "Interrupted" in said) == (1, True)
+    assert "There is no job yet" in world.labelbus("jobs", "list").output
