@@ -10,7 +10,7 @@ from labelbus_contracts.labels import Base, LabelSet
 from labelbus_contracts.v1.events import Usage
 from labelbus_runtime.errors import RetryLater
 from labelbus_studio.client import StudioClient
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from labelbus_labeling.paid import PaidCalls, Unmetered
 
@@ -45,8 +45,24 @@ StudioBySecret = Callable[[SecretName], Awaitable[StudioClient]]
 """Opens a named secret of the task's project: a client of whatever project that key is for."""
 
 
+OwnStudio = Callable[[], Awaitable[StudioClient]]
+"""Opens the client of the task's own project."""
+OpenSecret = Callable[[SecretName], Awaitable[SecretStr]]
+"""Opens a named secret of the task's project, for a program that must be handed it."""
+
+
 async def no_studio(secret: SecretName) -> StudioClient:
     """Stand where no Studio can be reached. Raises `RetryLater` for the whole job."""
+    raise RetryLater(f"The secret {secret} cannot be opened here.", scope="job", code="key")
+
+
+async def no_own_studio() -> StudioClient:
+    """Stand where no Studio can be reached. Raises `RetryLater` for the whole job."""
+    raise RetryLater("The project's Studio cannot be reached here.", scope="job", code="key")
+
+
+async def no_secret(secret: SecretName) -> SecretStr:
+    """Stand where there are no secrets. Raises `RetryLater` for the whole job."""
     raise RetryLater(f"The secret {secret} cannot be opened here.", scope="job", code="key")
 
 
@@ -54,7 +70,8 @@ async def no_studio(secret: SecretName) -> StudioClient:
 class LabelTask:
     """One sample to label. `draft` is what the steps so far made; `source` marks the labels of this step.
 
-    Calls that somebody bills go through `paid`. `studio` reaches another project by the name of its key.
+    Calls that somebody bills go through `paid`. `studio` reaches another project by the name of its key,
+    `own_studio` the task's own; labelers write to neither. `secret` opens what other programs must be handed.
     """
 
     job_id: JobId
@@ -67,6 +84,8 @@ class LabelTask:
     media: Media
     paid: PaidCalls = field(default_factory=Unmetered)
     studio: StudioBySecret = no_studio
+    own_studio: OwnStudio = no_own_studio
+    secret: OpenSecret = no_secret
 
     def parameters_as(self, model: type[Parameters]) -> Parameters:
         """Return the parameters as the labeler's own. Raises `TypeError` where they are another's: a bug."""

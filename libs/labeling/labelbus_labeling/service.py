@@ -135,6 +135,8 @@ class LabelerService:
             media=self._reader.media(command, base),
             paid=paid,
             studio=partial(self._access.client, command.project_id),
+            own_studio=partial(self._access.client, command.project_id, command.secret),
+            secret=partial(self._access.secret, command.project_id),
         )
 
     def _parse(self, parameters: str) -> LabelerParameters:

@@ -4,6 +4,7 @@ from labelbus_contracts.ids import ProjectId, SampleId, SecretName
 from labelbus_runtime.errors import RetryLater, SampleRefused
 from labelbus_studio.client import StudioClient, StudioClients
 from labelbus_studio.errors import KeyRefused, SampleNotFound, StudioError, StudioRefused, StudioUnavailable
+from pydantic import SecretStr
 
 from labelbus_ledger.errors import SecretUnavailable
 from labelbus_ledger.secrets import SecretStore
@@ -21,11 +22,14 @@ class StudioAccess:
 
         Raises `RetryLater` for the whole job where the secret cannot be had, and `Unavailable`.
         """
+        return self._clients.get(await self.secret(project_id, secret_name))
+
+    async def secret(self, project_id: ProjectId, secret_name: SecretName) -> SecretStr:
+        """Return a secret itself, for programs that are handed it. Raises as `client` does."""
         try:
-            key = await self._secrets.resolve(secret_name, project_id)
+            return await self._secrets.resolve(secret_name, project_id)
         except SecretUnavailable as error:
             raise RetryLater(str(error), scope="job", code="key") from error
-        return self._clients.get(key)
 
 
 def as_runtime_error(

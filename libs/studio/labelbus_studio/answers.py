@@ -68,6 +68,14 @@ class Call:
         return f"{self.route}:{self.purpose}" if self.purpose else self.route
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer as it came, for somebody who reads it himself. `kind` is its media type."""
+
+    kind: str
+    content: bytes
+
+
 class Fault(Exception):
     """An attempt that may be repeated, and the `error` to raise if it is not.
 
@@ -113,6 +121,12 @@ def read_media(call: Call, response: httpx.Response) -> bytes:
     if kind.startswith("text/"):
         raise Fault(StudioConfused(f"Studio answered {call.subject} with {kind} instead of the bytes."))
     return response.content
+
+
+def read_whole(call: Call, response: httpx.Response) -> Whole:
+    """Return an answer unread, whatever it is about. Raises `Fault`, `StudioRefused` by its status."""
+    _check(call, response)
+    return Whole(response.headers.get("content-type", "application/octet-stream"), response.content)
 
 
 def unreachable(call: Call, error: Exception) -> Fault:

@@ -22,7 +22,17 @@ import httpx
 from pydantic import SecretStr
 from pydantic_core import to_json
 
-from labelbus_studio.answers import Call, Fault, Json, Param, read_json, read_media, unreachable
+from labelbus_studio.answers import (
+    Call,
+    Fault,
+    Json,
+    Param,
+    Whole,
+    read_json,
+    read_media,
+    read_whole,
+    unreachable,
+)
 from labelbus_studio.errors import KeyRefused, StudioError
 from labelbus_studio.lanes import lanes_to
 from labelbus_studio.limits import Clock, Limits, Sleep
@@ -83,6 +93,11 @@ class Calls:
     async def fetch(self, call: Call) -> bytes:
         """Return the body of a call that answers media. Raises `StudioError`."""
         return await self._repeat(call, read_media)
+
+    async def relay(self, call: Call) -> Whole:
+        """Return an answer as it came, without the API key where it holds it. Raises `StudioError`."""
+        answer = await self._repeat(call, read_whole)
+        return Whole(answer.kind, answer.content.replace(self._key.get_secret_value().encode(), b"***"))
 
     async def _repeat(self, call: Call, read: Callable[[Call, httpx.Response], _T]) -> _T:
         deadline = self._clock() + self.settings.retry_within_s
