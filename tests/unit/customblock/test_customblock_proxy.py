@@ -1,0 +1,153 @@
+"""The proxying Studio as a block meets it: what it reads, what it may write, what it never gets."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from labelbus_contracts.ids import ProjectId
+from labelbus_contracts.labels import BoundingBox, ClassLabel
+from labelbus_customblock.overlay import Overlay
+from labelbus_customblock.parameters import CustomBlockParameters
+from labelbus_customblock.proxy import ProxyingStudio, Visit
+
+if TYPE_CHECKING:
+    from .conftest import Bench
+
+KEY = "ei_" + "4" * 32
+PARAMETERS = CustomBlockParameters.model_validate({"command": "block"})
+
+
+@pytest.fixture
+def overlay(bench: "Bench") -> Overlay:
+    """Lay drafts over the samples 1 and 2; the first has a box of an earlier step."""
+    box = BoundingBox(label="draft", x=1, y=1, width=5, height=5, score=0.9)
+    tasks = [
+        bench.task(PARAMETERS, 1, boxes=(box,), metadata={"from": "draft"}, label=ClassLabel(label="cat")),
+        bench.task(PARAMETERS, 2),
+    ]
+    return Overlay.over(tasks)
+
+
+@pytest.fixture
+async def http(bench: "Bench", overlay: Overlay) -> AsyncIterator[httpx.AsyncClient]:
+    """Visit the proxying Studio as a block does."""
+    studio = ProxyingStudio()
+    token = studio.admit(Visit(ProjectId(bench.project.id), bench.client, overlay))
+    transport = httpx.ASGITransport(studio)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://127.0.0.1/v1", headers={"x-api-key": token}
+    ) as client:
+        yield client
+
+
+async def read(http: httpx.AsyncClient, path: str, **query: Any) -> dict[str, Any]:
+    """Return an answer that must be well."""
+    answer = await http.get(path, params=query)
+    body: dict[str, Any] = answer.json()
+    assert answer.status_code == 200, body
+    assert body["success"], body
+    return body
+
+
+async def test_samples_are_shown_as_their_drafts(http: httpx.AsyncClient) -> None:
+    """One by one and in pages; samples of others are shown as Studio has them."""
+    one = (await read(http, "/api/1/raw-data/1", proposedActionsJobId=1))["sample"]
+    page = (await read(http, "/api/1/raw-data", category="training", limit=1000, labels=""))["samples"]
+    other = next(row for row in page if row["id"] == 5)
+    assert one == next(row for row in page if row["id"] == 1)
+    assert one["boundingBoxes"] == [{"label": "draft", "x": 1, "y": 1, "width": 5, "height": 5}]
+    assert (one["label"], one["metadata"]) == ("cat", {"from": "draft"})
+    assert other["label"] == ""
+
+
+async def test_no_key_of_the_project_is_handed_out(http: httpx.AsyncClient, bench: "Bench") -> None:
+    """Neither in answers nor by the routes that list keys."""
+    projects = await http.get("/api/projects")
+    info = await read(http, "/api/1")
+    assert projects.json()["projects"][0]["id"] == 1
+    assert info["developmentKeys"] == {}
+    assert KEY not in projects.text + json.dumps(info)
+    for path in (
+        "/api/1/devkeys",
+        "/api/1/apikeys",
+        "/api/1/socket-token",
+        "/api/1/ai-actions/1/clear-proposed-changes",
+    ):
+        assert (await http.get(path)).status_code == 403
+    assert bench.studio.calls.by_route["clear-proposed-changes"] == 0
+
+
+async def test_who_has_another_key_comes_not_in(http: httpx.AsyncClient) -> None:
+    """The project's own key too is unknown here."""
+    answer = await http.get("/api/projects", headers={"x-api-key": KEY})
+    assert (answer.status_code, answer.json()["success"]) == (401, False)
+
+
+@pytest.mark.parametrize("path", ["/api/2/raw-data/1", "/api/organizations", "/api/1/%2e%2e/2", "/"])
+async def test_other_projects_are_not_seen(http: httpx.AsyncClient, path: str) -> None:
+    """A block sees its own project only."""
+    assert (await http.get(path)).status_code == 403
+
+
+async def test_bytes_come_from_where_other_steps_have_them(http: httpx.AsyncClient, bench: "Bench") -> None:
+    """The image of the run's samples is fetched once for all steps; those of others come from Studio."""
+    mine = await http.get("/api/1/raw-data/1/image")
+    theirs = await http.get("/api/1/raw-data/5/image")
+    assert mine.content.startswith(b"\x89PNG")
+    assert mine.headers["content-type"] == "image/png"
+    assert theirs.content == bench.project.samples[5].content.data()
+    assert bench.studio.calls.by_route["get-image"] == 1
+
+
+async def test_refusals_of_studio_come_through(http: httpx.AsyncClient) -> None:
+    """A sample that is not there is said in Studio's shape."""
+    answer = await http.get("/api/1/raw-data/999")
+    assert answer.json()["success"] is False
+    assert "999" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "body", "wanted"),
+    [
+        ("edit-labels", {"label": "dog"}, {"label": "dog"}),
+        (
+            "add-metadata",
+            {"metadataKey": "k", "metadataValue": "v"},
+            {"metadata": {"from": "draft", "k": "v"}},
+        ),
+        ("clear-metadata", {}, {"metadata": {}}),
+        ("clear-metadata-by-key", {"metadataKey": "from"}, {"metadata": {}}),
+        ("disable-samples", {}, {"isDisabled": True}),
+        ("edit-bounding-boxes", {"oldLabels": ["draft"], "newLabel": ""}, {"boundingBoxes": []}),
+    ],
+)
+async def test_batch_edits_change_drafts(
+    http: httpx.AsyncClient, bench: "Bench", edit: str, body: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    """An edit of samples by ids is caught like those of one sample."""
+    query = {"category": "all", "ids": "[1,2]"}
+    answer = await http.post(f"/api/1/raw-data/batch/{edit}", params=query, json=body)
+    assert answer.json() == {"success": True}
+    shown = (await read(http, "/api/1/raw-data/1"))["sample"]
+    assert shown == shown | wanted
+    assert not bench.studio.calls.writes
+
+
+async def test_metadata_adds_and_proposals_replace(http: httpx.AsyncClient, overlay: Overlay) -> None:
+    """As Studio's two routes say."""
+    await http.post("/api/1/raw-data/1/metadata", json={"metadata": {"n": 3}})
+    assert overlay.samples[1].draft.metadata == {"from": "draft", "n": "3"}
+    changes = {"jobId": 1, "proposedChanges": {"metadata": {"only": "this"}}}
+    await http.post("/api/1/raw-data/1/propose-changes", json=changes)
+    assert overlay.samples[1].draft.metadata == {"only": "this"}
+
+
+async def test_a_mended_write_is_no_failure(http: httpx.AsyncClient, overlay: Overlay) -> None:
+    """A block that is refused and tries again better has done well."""
+    bad = await http.post("/api/1/raw-data/1/bounding-boxes", json={"boundingBoxes": [{"label": "x"}]})
+    assert (bad.status_code, bool(overlay.samples[1].refusals)) == (400, True)
+    await http.post("/api/1/raw-data/1/bounding-boxes", json={"boundingBoxes": []})
+    assert overlay.samples[1].refusals == {}
+    assert overlay.samples[1].draft.boxes == ()
