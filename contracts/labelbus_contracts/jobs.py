@@ -13,6 +13,7 @@ JobMode = Literal["preview", "apply"]
 OnConflict = Literal["hold", "overwrite"]
 LabelerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 BudgetUsd = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+CheckAfterS = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 MAX_IDS_PER_MESSAGE = 10_000
 MERGE: Final = "merge"
 """The labeler of a step with branches: the dispatcher merges their drafts itself."""

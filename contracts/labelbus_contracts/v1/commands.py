@@ -9,6 +9,7 @@ from labelbus_contracts.jobs import (
     MAX_IDS_PER_MESSAGE,
     ActionSpec,
     BudgetUsd,
+    CheckAfterS,
     FailureLimit,
     JobMode,
     LabelerName,
@@ -30,7 +31,8 @@ class SubmitJob(JobCommand):
 
     `source_job_id` applies the stored proposals of that preview without computing anything. `carrier` is
     the cluster, or the embedded process, that the job belongs to. `budget_usd` is the most that its calls of
-    paid models may cost; it comes before the action's.
+    paid models may cost; it comes before the action's. A base read less than `conflict_check_after_s` ago is
+    not read again before the write; None leaves that to the committer.
     """
 
     kind: Literal["submit_job"] = "submit_job"
@@ -46,6 +48,7 @@ class SubmitJob(JobCommand):
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
     submitted_by: str = ""
     budget_usd: BudgetUsd | None = Field(default=None, exclude_if=lambda budget: budget is None)
+    conflict_check_after_s: CheckAfterS | None = Field(default=None, exclude_if=lambda after: after is None)
 
     @property
     def cap_usd(self) -> float | None:
@@ -134,9 +137,13 @@ class ProposeSample(WriteSample):
 
 
 class CommitSample(WriteSample):
-    """Write a draft to Studio, once per sample and job."""
+    """Write a draft to Studio, once per sample and job.
+
+    A base younger than `conflict_check_after_s` counts as what Studio holds now.
+    """
 
     kind: Literal["commit_sample"] = "commit_sample"
+    conflict_check_after_s: CheckAfterS | None = Field(default=None, exclude_if=lambda after: after is None)
 
 
 class SplitVideo(SampleCommand):

@@ -118,7 +118,7 @@ class SampleCommitter:
         if claim is not None and not self._has_lapsed(claim):
             return _busy(command, claim.left_s)
         client = await self._access.client(command.project_id, command.secret)
-        if claim is None and self._is_fresh(command.base, standing):
+        if claim is None and self._is_fresh(command, standing):
             write = decide.plan(command.base.labels, command.draft, None, command.on_conflict)
         else:
             sample = await self._read(client, command.project_id, command.sample_id, deadline)
@@ -239,10 +239,11 @@ class SampleCommitter:
             return claim.token not in self._writing
         return claim.left_s <= 0
 
-    def _is_fresh(self, base: Base, standing: Standing) -> bool:
+    def _is_fresh(self, command: CommitSample, standing: Standing) -> bool:
         """Tell whether the base may be taken for what Studio holds now."""
-        read_at = base.read_at.timestamp()
-        if self._clock() - read_at >= self._settings.conflict_check_after_s:
+        after_s = command.conflict_check_after_s
+        read_at = command.base.read_at.timestamp()
+        if self._clock() - read_at >= (self._settings.conflict_check_after_s if after_s is None else after_s):
             return False
         return all(mark.committed_at < read_at - _CLOCK_SKEW_S for mark in standing.commits)
 

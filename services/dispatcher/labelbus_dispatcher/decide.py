@@ -166,11 +166,14 @@ def outgoing(
         raise ValueError(f"sample {row.sample_id} of job {row.job_id} is to be written without a draft")
     kind = commands.CommitSample if submit.mode == "apply" else commands.ProposeSample
     name = "commit_sample" if submit.mode == "apply" else "propose_sample"
-    return kind(
+    write = kind(
         id=_id(name, row, job), job_id=row.job_id, run=job.head.run, project_id=submit.project_id,
         sample_id=row.sample_id, attempt=row.attempt, secret=submit.secret,
         studio_job_id=submit.studio_job_id, base=base, draft=draft, on_conflict=submit.on_conflict,
     )  # fmt: skip
+    if submit.mode == "preview" or submit.conflict_check_after_s is None:
+        return write
+    return write.model_copy(update={"conflict_check_after_s": submit.conflict_check_after_s})
 
 
 def too_large(row: SampleRow, reason: str, now: float) -> SampleRow:

@@ -38,6 +38,15 @@ async def test_fresh_base(world: World) -> None:
     assert world.studio.calls.total == 2
 
 
+@pytest.mark.parametrize(("setting", "given", "calls"), [(0.0, 60.0, 2), (60.0, 0.0, 3)])
+async def test_a_job_says_what_is_fresh(world: World, setting: float, given: float, calls: int) -> None:
+    """What a job says of the age of a base comes before the committer's setting."""
+    world.restart(conflict_check_after_s=setting)
+    command = world.commit(world.add_sample()).model_copy(update={"conflict_check_after_s": given})
+    assert isinstance(await world.ask(command), SampleCommitted)
+    assert world.studio.calls.total == calls
+
+
 async def test_stale_base(world: World) -> None:
     """An older base is compared with what Studio holds."""
     world.restart(conflict_check_after_s=60.0)
