@@ -130,7 +130,8 @@ def _fault(document: Document, detail: ErrorDetails, model: type[BaseModel], und
 def _value_fault(document: Document, path: Path, name: str, error: object) -> BadInput:
     """Turn a check of a parameter into a fault; one that knows line and column points into the text."""
     line, column = getattr(error, "line", None), getattr(error, "column", None)
-    text = f"'{name}' is wrong: {error}" if name else str(error)
+    fact = getattr(error, "fact", error)
+    text = f"'{name}' is wrong: {fact}" if name else str(fact)
     if isinstance(line, int):
         place: Place = document.place_in_text(path, line, column if isinstance(column, int) else 1)
         return BadInput(f"{document.name}:{place.line}:{place.column}: {text}")

@@ -173,7 +173,6 @@ def _parameters(
         lines = []
         for detail in error.errors(include_url=False):
             option = by_name.get(str(detail["loc"][0]), str(detail["loc"][0])) if detail["loc"] else ""
-            lines.append(
-                f"Missing {option}." if detail["type"] == "missing" else f"{option}: {detail['msg']}."
-            )
+            said = detail["msg"].removeprefix("Value error, ")
+            lines.append(f"Missing {option}." if detail["type"] == "missing" else f"{option}: {said}.")
         raise BadInput("\n".join(lines)) from error

@@ -142,6 +142,7 @@ def _fault(registration: Registration, kind: str, where: tuple[int | str, ...], 
     name = ".".join(map(str, where))
     if kind == "extra_forbidden" and len(where) == 1:
         return f"{name!r} is unknown{_nearest(name, registration.parameters.model_fields)}"
+    said = said.removeprefix("Value error, ")
     return f"{name}: {said}" if name else said
 
 

@@ -10,10 +10,11 @@ from labelbus_runtime.errors import SettingsError
 
 
 class LabelsError(ValueError):
-    """Labels of interest that cannot be read. `line` counts from 1."""
+    """Labels of interest that cannot be read. `line` counts from 1; `fact` leaves it out."""
 
     def __init__(self, fact: str, *, line: int) -> None:
         super().__init__(f"line {line}: {fact}")
+        self.fact = fact
         self.line = line
 
 

@@ -10,10 +10,11 @@ from labelbus_runtime.errors import SettingsError
 
 
 class PromptError(ValueError):
-    """A prompt that cannot be read. `line` and `column` count from 1."""
+    """A prompt that cannot be read. `line` and `column` count from 1; `fact` leaves them out."""
 
     def __init__(self, fact: str, *, line: int, column: int) -> None:
         super().__init__(f"line {line}, column {column}: {fact}")
+        self.fact = fact
         self.line = line
         self.column = column
 

@@ -1,5 +1,6 @@
 """Branches and data kinds in action files: what is read, and where faults are said to be."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from labelbus_contracts.jobs import ActionSpec
 from labelbus_labeling.labeler import Registration
 
 Labelers = dict[str, Registration]
+Fault = Callable[[str], str]
 BRANCHED = """\
 name: two opinions
 steps:
@@ -30,15 +32,6 @@ def labelers(labelers: Labelers) -> Labelers:
     """Add one that listens."""
     ears = replace(labelers["finder"], name="ears", operates_on=frozenset({"audio"}))
     return {**labelers, "ears": ears}
-
-
-def fault(tmp_path: Path, labelers: Labelers, text: str) -> str:
-    """Return what is said of a wrong file, without the folder."""
-    path = tmp_path / "action.yaml"
-    path.write_text(text)
-    with pytest.raises(BadInput) as raised:
-        read_action(path, labelers)
-    return str(raised.value).replace(f"{tmp_path}/", "")
 
 
 def test_branches_are_read(tmp_path: Path, labelers: Labelers) -> None:
@@ -62,28 +55,26 @@ def test_branches_are_read(tmp_path: Path, labelers: Labelers) -> None:
         ("labeler: finder", "labeler: ears", "Step 0: owl-vit works on images"),
     ],
 )
-def test_a_fault_in_branches_is_named_with_its_place(
-    tmp_path: Path, labelers: Labelers, old: str, new: str, said: str
-) -> None:
+def test_a_fault_in_branches_is_named_with_its_place(fault: Fault, old: str, new: str, said: str) -> None:
     """Line and column are those of the file."""
-    assert said in fault(tmp_path, labelers, BRANCHED.replace(old, new, 1))
+    assert said in fault(BRANCHED.replace(old, new, 1))
 
 
-def test_steps_for_different_data_are_refused(tmp_path: Path, labelers: Labelers) -> None:
+def test_steps_for_different_data_are_refused(fault: Fault) -> None:
     """Images and audio in one action: the second step is named, with its place."""
     text = (
         "name: x\nsteps:\n- labeler: finder\n  parameters: {prompt: a}\n"
         "- labeler: ears\n  parameters: {prompt: a}\n"
     )
-    assert fault(tmp_path, labelers, text) == (
+    assert fault(text) == (
         "action.yaml:5:12: Step 1: ears works on audio, and finder on none of these. "
         "Make two actions of them."
     )
 
 
-def test_a_revision_is_not_given_in_a_file(tmp_path: Path, labelers: Labelers) -> None:
+def test_a_revision_is_not_given_in_a_file(fault: Fault) -> None:
     """The ledger counts revisions."""
-    assert "Unknown key 'revision'" in fault(tmp_path, labelers, f"revision: 2\n{BRANCHED}")
+    assert "Unknown key 'revision'" in fault(f"revision: 2\n{BRANCHED}")
 
 
 def test_an_action_is_written_as_it_is_read(tmp_path: Path, labelers: Labelers) -> None:

@@ -1,5 +1,6 @@
 """Action files: what is read, and where every fault is said to be."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from labelbus_cli.errors import BadInput
 from labelbus_labeling.labeler import Registration
 
 Labelers = dict[str, Registration]
+Fault = Callable[[str], str]
 GOOD = """\
 name: find things
 steps:
@@ -27,15 +29,6 @@ data:
 metadata_after:
   reviewed: no
 """
-
-
-def fault(tmp_path: Path, labelers: Labelers, text: str) -> str:
-    """Return what is said of a wrong file, without the folder."""
-    path = tmp_path / "action.yaml"
-    path.write_text(text)
-    with pytest.raises(BadInput) as raised:
-        read_action(path, labelers)
-    return str(raised.value).replace(f"{tmp_path}/", "")
 
 
 def test_a_whole_action_is_read(tmp_path: Path, labelers: Labelers) -> None:
@@ -80,37 +73,37 @@ def test_a_whole_action_is_read(tmp_path: Path, labelers: Labelers) -> None:
         ("mode: fast", "mode: !!python/object:os.system x", "Not YAML"),
     ],
 )
-def test_a_fault_is_named_with_its_place(
-    tmp_path: Path, labelers: Labelers, old: str, new: str, said: str
-) -> None:
+def test_a_fault_is_named_with_its_place(fault: Fault, old: str, new: str, said: str) -> None:
     """Every wrong file is refused with file, line, column, and the nearest right word."""
-    assert said in fault(tmp_path, labelers, GOOD.replace(old, new))
+    assert said in fault(GOOD.replace(old, new))
 
 
-def test_all_faults_are_said_at_once(tmp_path: Path, labelers: Labelers) -> None:
+def test_all_faults_are_said_at_once(fault: Fault) -> None:
     """One run of the check names every wrong parameter."""
     text = GOOD.replace("mode: fast", "mode: quick\n      limit: many")
-    assert len(fault(tmp_path, labelers, text).splitlines()) == 2
+    assert len(fault(text).splitlines()) == 2
 
 
-def test_a_wrong_prompt_is_shown_where_it_stands(tmp_path: Path, labelers: Labelers) -> None:
+def test_a_wrong_prompt_is_shown_where_it_stands(fault: Fault) -> None:
     """Line and column of the fault inside a text of several lines are those of the file."""
     text = (
         "name: x\nsteps:\n  - labeler: owl-vit\n    parameters:\n      prompt: |\n"
         "        a cat (cat, 0.2)\n        a dog (dog, high)\n"
     )
-    assert "action.yaml:7:21: 'prompt' is wrong" in fault(tmp_path, labelers, text)
+    assert fault(text).startswith("action.yaml:7:21: 'prompt' is wrong: 'high' is no number")
 
 
-def test_a_prompt_of_one_line_is_shown_where_it_stands(tmp_path: Path, labelers: Labelers) -> None:
+def test_a_prompt_of_one_line_is_shown_where_it_stands(fault: Fault) -> None:
     """In a plain text the column counts from the text's first character."""
     text = "name: x\nsteps:\n- labeler: owl-vit\n  parameters:\n    prompt: a dog (dog, high)\n"
-    assert "action.yaml:5:25: 'prompt' is wrong" in fault(tmp_path, labelers, text)
+    assert "action.yaml:5:25: 'prompt' is wrong" in fault(text)
 
 
-def test_an_empty_file_and_a_missing_one_are_refused(tmp_path: Path, labelers: Labelers) -> None:
+def test_an_empty_file_and_a_missing_one_are_refused(
+    tmp_path: Path, labelers: Labelers, fault: Fault
+) -> None:
     """Both texts say how to get a file."""
-    assert "The file is empty" in fault(tmp_path, labelers, "")
+    assert "The file is empty" in fault("")
     with pytest.raises(BadInput, match="labelbus actions new"):
         read_action(tmp_path / "gone.yaml", labelers)
 
