@@ -30,11 +30,14 @@ from cryptography.fernet import Fernet
 from labelbus_cli.main import app
 from labelbus_ledger.engine import Ledger, LedgerSettings
 from labelbus_simulator import Fault, Project, SimulatorOptions, Studio, serve
+from labelbus_simulator.models import Desk, huggingface_app, openai_app, serve_model
+from labelbus_simulator.project import LabelingMethod
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner
 
 KEY = "ei_" + "1" * 32
+MODEL_KEY = "sk-of-the-tests"
 OBJECTS = (("red", "circle"), ("blue", "square"), ("green", "triangle"))
 ACTION = """\
 name: shapes
@@ -51,7 +54,7 @@ metadata_after:
 """
 _START = (sys.executable, "-c", "from labelbus_cli.main import run; run()", "start")
 _FASTSTREAM = (sys.executable, "-m", "faststream", "run")
-SERVICES = ("dispatcher", "detector", "committer")
+_OWN = ("LABELBUS_", "EI_", "OPENAI_", "AZURE_", "HF_", "BEAM_")
 
 
 @dataclass(slots=True)
@@ -71,13 +74,18 @@ class Process:
 
 @dataclass(slots=True)
 class Cluster:
-    """Services as processes of their own, each of which a test may kill."""
+    """Services as processes of their own, each of which a test may kill.
+
+    `openai` and `huggingface` are the desks of the model services that labelers ask.
+    """
 
     broker: Any
     studio: Studio
     project: Project
     folder: Path
     environ: dict[str, str]
+    openai: Desk
+    huggingface: Desk
     processes: dict[str, Process] = field(default_factory=dict)
 
     def start(
@@ -89,13 +97,13 @@ class Cluster:
         by_faststream: bool = False,
         environ: Mapping[str, str] | None = None,
     ) -> Process:
-        """Start a service under an instance name that it keeps after a restart; it need not be ready yet."""
-        name = name or f"{service}-1"
+        """Start a service, or `labeler NAME`, under a name that it keeps; it need not be ready yet."""
+        name = name or f"{service.split()[-1]}-1"
         port = _free_port()
         command = (
             (*_FASTSTREAM, f"labelbus_{service}.app:app", "--port", str(port))
             if by_faststream
-            else (*_START, service, "--port", str(port))
+            else (*_START, *service.split(), "--port", str(port))
         )
         with (self.folder / f"{process or name}.log").open("ab") as log:
             popen = subprocess.Popen(
@@ -112,7 +120,7 @@ class Cluster:
     def need(self, *services: str) -> None:
         """Start what does not run yet."""
         for service in services:
-            if f"{service}-1" not in self.processes:
+            if f"{service.split()[-1]}-1" not in self.processes:
                 self.start(service)
 
     def kill(self, name: str, *, by: signal.Signals = signal.SIGKILL) -> None:
@@ -128,14 +136,30 @@ class Cluster:
         assert done.exit_code == 0, f"{arguments}: {done.output}\n{done.exception!r}\n{self.logs()}"
         return done.stdout.strip()
 
-    def submit(self, ids: Sequence[int], *options: str, **environ: str) -> str:
-        """Submit the action for these samples; return the job's id."""
-        (self.folder / "action.yaml").write_text(ACTION)
+    def add_project(self, name: str, method: LabelingMethod) -> Project:
+        """Add a project whose key the ledger knows by the name `main`, as every project's."""
+        project = self.studio.add_project(name, method)
+        self.keep("main", project.key, project)
+        return project
+
+    def keep(self, name: str, key: str, project: Project) -> None:
+        """Seal a key in the ledger for the jobs of a project."""
+        self.labelbus("secrets", "put", name, "--project", str(project.id), given=key)
+
+    def submit(
+        self,
+        ids: Sequence[int],
+        *options: str,
+        action: str = ACTION,
+        project: Project | None = None,
+        **environ: str,
+    ) -> str:
+        """Submit an action for these samples; return the job's id."""
+        (self.folder / "action.yaml").write_text(action)
         (self.folder / "ids.json").write_text(json.dumps(list(ids)))
-        project = ("--project", str(self.project.id), "--secret", "ledger:shapes")
-        return self.labelbus(
-            "submit", "action.yaml", *project, "--data-ids-file", "ids.json", *options, **environ
-        ).splitlines()[-1]
+        number = str((project or self.project).id)
+        given = ("--project", number, "--secret", "ledger:main", "--data-ids-file", "ids.json")
+        return self.labelbus("submit", "action.yaml", *given, *options, **environ).splitlines()[-1]
 
     def watch(self, job_id: str, *, state: str = "finished") -> str:
         """Wait until a job has ended so; return what `jobs show` says."""
@@ -221,10 +245,13 @@ def shared_cluster(
     folder = tmp_path_factory.mktemp("cluster")
     studio = Studio(SimulatorOptions())
     project = studio.add_project("Shapes", key=KEY)
-    with serve(studio) as endpoint:
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("LABELBUS_", "EI_"))
-        }
+    openai, huggingface = Desk(key=MODEL_KEY), Desk(key=MODEL_KEY)
+    with (
+        serve(studio) as endpoint,
+        serve_model(openai_app(openai)) as vision,
+        serve_model(huggingface_app(huggingface)) as ears,
+    ):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
         environ = {
             **kept,
             "KAFKA_BOOTSTRAP_SERVERS": real_kafka.bootstrap_servers,
@@ -232,18 +259,24 @@ def shared_cluster(
             "LABELBUS_DATABASE_URL": postgres.new_database(),
             "LABELBUS_SECRET_KEYS": Fernet.generate_key().decode(),
             "LABELBUS_HOME": str(folder / "home"),
+            "LABELBUS_CACHE": str(folder / "blobs"),
             "LABELBUS_DETECTOR_MODEL": "toy",
             "LABELBUS_DISPATCHER_LEASE_S": "3",
             "LABELBUS_CLAIM_S": "6",
             "LABELBUS_ATTEMPT_S": "4",
             "LABELBUS_API_TOKEN": "lb_of_the_tests",
             "EI_API_ENDPOINT": endpoint,
+            "OPENAI_BASE_URL": f"{vision}/v1",
+            "OPENAI_API_KEY": MODEL_KEY,
+            "OPENAI_MODEL": "simulated",
+            "HF_INFERENCE_ENDPOINT": f"{ears}/ast",
+            "HF_API_KEY": MODEL_KEY,
             "OMP_NUM_THREADS": "1",
             "PYTHONWARNINGS": "ignore",
         }
-        made = Cluster(real_kafka, studio, project, folder, environ)
+        made = Cluster(real_kafka, studio, project, folder, environ, openai, huggingface)
         made.labelbus("ledger", "upgrade")
-        made.labelbus("secrets", "put", "shapes", "--project", str(project.id), given=KEY)
+        made.keep("main", KEY, project)
         yield made
         made.close()
 
@@ -252,8 +285,10 @@ def shared_cluster(
 def cluster(shared_cluster: Cluster) -> Iterator[Cluster]:
     """Return the session's cluster, its Studio quick again and its calls counted anew."""
     shared_cluster.studio.calls.reset()
+    shared_cluster.openai.requests.clear()
     yield shared_cluster
     shared_cluster.studio.faults.clear()
+    shared_cluster.openai.latency_s = 0.0
 
 
 @pytest.fixture

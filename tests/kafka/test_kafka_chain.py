@@ -1,0 +1,137 @@
+"""A chain on a real broker: a detector finds, a relabeler names what is uncertain, and one commit writes."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from labelbus_simulator import Fault
+
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(300)]
+OBJECTS = (("red", "circle"), ("blue", "square"), ("green", "triangle"))
+UNCERTAIN = 0.8
+FIND = """\
+name: find and name
+steps:
+  - labeler: owl-vit
+    parameters:
+      prompt: |
+        red circle (thing, 0.45)
+        blue square (thing, 0.45)
+        green triangle (thing, 0.45)
+      nms: true
+      delete_existing_bounding_boxes: "yes"
+"""
+CHAIN = f"""\
+{FIND}  - labeler: relabel
+    parameters:
+      which_labels: thing
+      prompt: What is this?
+    when:
+      labels: [thing]
+      max_score: {UNCERTAIN}
+metadata_after:
+  labelbus-reviewed: "no"
+"""
+KINDS = ("set-boxes", "set-metadata")
+
+
+def start(cluster: Any, **environ: str) -> None:
+    """Start the chain's services, the relabeler anew."""
+    cluster.need("dispatcher", "detector", "committer")
+    if "relabel-1" in cluster.processes:
+        cluster.kill("relabel-1")
+    cluster.start("labeler relabel", environ=environ)
+    cluster.until_ready("dispatcher-1", "detector-1", "relabel-1", "committer-1")
+
+
+def images(cluster: Any, count: int) -> list[int]:
+    """Return new samples, each an image of its own."""
+    ids: list[int] = cluster.project.add_images(count, seed=len(cluster.project.samples), objects=OBJECTS)
+    return ids
+
+
+def downloads(cluster: Any, ids: Sequence[int]) -> Counter[int]:
+    """Return how often each of these samples' images was read."""
+    calls = cluster.studio.calls.by_sample
+    return Counter(
+        {one: count for (route, one), count in calls.items() if route == "get-image" and one in ids}
+    )
+
+
+def seen_by(cluster: Any, job_id: str, labeler: str) -> set[int]:
+    """Return the samples that a labeler has labeled for a job."""
+    statement = "SELECT DISTINCT sample_id FROM label_events WHERE job_id = :job_id AND labeler = :labeler"
+    return {row.sample_id for row in cluster.sql(statement, job_id=job_id, labeler=labeler)}
+
+
+def found(cluster: Any, ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """Return the boxes of the first step with their scores, by a preview of it alone."""
+    preview = cluster.submit(ids, action=FIND)
+    cluster.watch(preview)
+    rows = cluster.sql("SELECT sample_id, draft FROM proposals WHERE job_id = :job_id", job_id=preview)
+    return {row.sample_id: json.loads(row.draft)["boxes"] for row in rows}
+
+
+def is_uncertain(boxes: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether the condition of the second step holds."""
+    return any(box["score"] <= UNCERTAIN for box in boxes)
+
+
+def check_studio(cluster: Any, ids: Sequence[int]) -> set[int]:
+    """Compare what Studio holds with what the steps saw; return the samples that were uncertain."""
+    cluster.studio.calls.reset()
+    boxes = found(cluster, ids)
+    uncertain = {one for one in ids if is_uncertain(boxes[one])}
+    assert 0 < len(uncertain) < len(ids)
+    right = 0
+    for one in ids:
+        sample = cluster.project.samples[one]
+        corners = [tuple(box[name] for name in ("x", "y", "width", "height")) for box in boxes[one]]
+        assert [tuple(box[n] for n in ("x", "y", "width", "height")) for box in sample.boxes] == corners
+        labels = Counter(box["label"] for box in sample.boxes)
+        assert (labels["thing"] == 0) if one in uncertain else (labels.keys() <= {"thing"})
+        truth = Counter(" ".join((s.color, s.shape)) for s in cluster.project.truth[one])
+        right += (labels & truth).total() if one in uncertain else 0
+        assert sample.metadata["labelbus-reviewed"] == "no"
+    assert right >= 0.9 * sum(len(boxes[one]) for one in uncertain)
+    return uncertain
+
+
+def test_a_chain_is_previewed_and_applied_as_reviewed(cluster: Any) -> None:
+    """Processes that share no cache read an image once each; applying reads and asks nothing again."""
+    start(cluster, LABELBUS_CACHE="")
+    ids = images(cluster, 24)
+    preview = cluster.submit(ids, action=CHAIN)
+    assert "24 proposed" in cluster.watch(preview)
+    assert cluster.studio.calls.writes == []
+    named = seen_by(cluster, preview, "relabel")
+    assert downloads(cluster, ids) == {one: 1 + (one in named) for one in ids}
+    read, asked = cluster.studio.calls.by_route["get-image"], len(cluster.openai.requests)
+    applied = cluster.labelbus("jobs", "apply", preview, "--yes").splitlines()[-1]
+    assert "24 committed" in cluster.watch(applied)
+    assert (cluster.studio.calls.by_route["get-image"], len(cluster.openai.requests)) == (read, asked)
+    assert all(cluster.writes(kind, ids) == dict.fromkeys(ids, 1) for kind in KINDS)
+    assert named == check_studio(cluster, ids)
+
+
+def test_a_killed_relabeler_costs_nothing_twice(cluster: Any) -> None:
+    """One image and one write of each kind per sample; only what was being asked is asked again."""
+    start(cluster)
+    ids = images(cluster, 60)
+    cluster.studio.fault(Fault("latency", route="get-image", latency_s=0.2))
+    cluster.openai.latency_s = 0.2
+    job_id = cluster.submit(ids, "--apply", action=CHAIN)
+    cluster.until(lambda: len(seen_by(cluster, job_id, "relabel")) >= 8, "8 samples are named")
+    cluster.kill("relabel-1")
+    in_flight = cluster.openai.most_in_flight
+    cluster.until(lambda: len(seen_by(cluster, job_id, "owl-vit")) == len(ids), "the detector goes on")
+    assert cluster.state(job_id)[0] == "running"
+    cluster.start("labeler relabel")
+    assert "60 committed" in cluster.watch(job_id)
+    assert downloads(cluster, ids) == dict.fromkeys(ids, 1)
+    assert all(cluster.writes(kind, ids) == dict.fromkeys(ids, 1) for kind in KINDS)
+    asked = Counter(map(json.dumps, cluster.openai.requests))
+    assert asked.total() - len(asked) <= in_flight
+    assert seen_by(cluster, job_id, "relabel") == check_studio(cluster, ids)
