@@ -237,6 +237,12 @@ async def submit_of(conn: AsyncConnection, job_id: JobId) -> SubmitJob | None:
     return SubmitJob.model_validate_json(text) if text else None
 
 
+async def change_submit(conn: AsyncConnection, head: JobHead, submit: SubmitJob) -> JobHead:
+    """Replace the command that made a job, as another run of the job; return its new row."""
+    values = {"submit": submit.model_dump_json(), "fingerprint": fingerprint(submit)}
+    return await change_job(conn, head, run=head.run + 1, **values)
+
+
 async def change_job(conn: AsyncConnection, head: JobHead, **changes: Any) -> JobHead:
     """Write some columns of a job and return its new row. Pass `changed_at` where workers must know."""
     await conn.execute(sa.update(jobs).where(jobs.c.job_id == head.job_id).values(changes))
@@ -428,6 +434,21 @@ async def reopen_failed(conn: AsyncConnection, job_id: JobId, *, source: JobId |
     await conn.execute(
         sa.update(samples).where(samples.c.job_id == job_id, samples.c.state == "failed").values(values)
     )
+
+
+async def stage_again(conn: AsyncConnection, job_id: JobId, *, steps: int) -> int:
+    """Make the stored proposals of a preview wait to be proposed once more, as they are; return how many."""
+    of_sample = sa.and_(proposals.c.job_id == samples.c.job_id, proposals.c.sample_id == samples.c.sample_id)
+    statement = sa.update(samples).where(
+        samples.c.job_id == job_id, samples.c.state == "proposed", sa.exists().where(of_sample)
+    )
+    values: dict[str, Any] = {
+        "state": "pending", "step": steps, "attempt": samples.c.attempt + 1, "tries": 0, "due_at": 0.0,
+        "first_sent_at": None, "ended_at": None,
+        "base": sa.select(proposals.c.base).where(of_sample).scalar_subquery(),
+        "draft": sa.select(proposals.c.draft).where(of_sample).scalar_subquery(),
+    }  # fmt: skip
+    return (await conn.execute(statement.values(values))).rowcount
 
 
 # --- embedded processes that are gone ------------------------------------------------------------

@@ -41,6 +41,11 @@ class SecretStore:
         self._fernet = _fernet(keys)
         self._opened: dict[tuple[str, int], tuple[float, SecretStr]] = {}
 
+    @property
+    def can_seal(self) -> bool:
+        """Tell whether there is a key to seal secrets with."""
+        return self._fernet is not None
+
     async def resolve(self, name: SecretName, project_id: ProjectId) -> SecretStr:
         """Return the secret of a name. Raises `SecretUnavailable`, `Unavailable`."""
         kind, _, rest = name.partition(":")

@@ -129,6 +129,18 @@ secrets = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
 )
 
+keepers = sa.Table(
+    "keepers",
+    metadata,
+    sa.Column("mark", sa.String(64), primary_key=True),  # alike for equal runs of a block
+    sa.Column("keeper", sa.String(64), nullable=False),  # the one that keeps the job now, or did last
+    sa.Column("job_id", sa.String(64), nullable=False),
+    sa.Column("project_id", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("lapsed", sa.Boolean, nullable=False),  # it was silent for too long, or has left
+    sa.Index(None, "job_id"),
+)
+
 # --- owner: committer ----------------------------------------------------------------------------
 
 claims = sa.Table(

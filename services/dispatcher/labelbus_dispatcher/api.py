@@ -1,4 +1,7 @@
-"""The HTTP API: submit jobs, look at them, stop and resume them. OpenAPI is at `/v1/openapi.json`."""
+"""The HTTP API: submit jobs, look at them, stop and resume them. OpenAPI is at `/v1/openapi.json`.
+
+What blocks need beside that is in `api_cluster`, what pages about a job show in `api_pages`.
+"""
 
 import asyncio
 import hmac
@@ -15,22 +18,26 @@ from labelbus_contracts.v1 import commands
 from labelbus_contracts.v1.message import message_id
 from labelbus_ledger import dispatcher as ledger_rows
 from labelbus_ledger import reports
+from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger
+from labelbus_ledger.secrets import SecretStore
 from labelbus_ledger.tokens import Tokens
 from pydantic import SecretStr
 
-from labelbus_dispatcher import problems
+from labelbus_dispatcher import api_cluster, api_keepers, api_pages, problems
 from labelbus_dispatcher.api_models import (
     Accepted,
     Apply,
     Command,
     JobDetail,
     JobSummary,
+    MoreSamples,
     NewJob,
     Resume,
     detail,
     summary,
 )
+from labelbus_dispatcher.keeping import Keeping
 from labelbus_dispatcher.selection import Publish
 
 _JOBS: Final = uuid.UUID("6b0f3f0e-6d0f-4b6c-9f0c-6c6162656c62")  # the namespace of ids from idempotency keys
@@ -39,13 +46,33 @@ _QUIET_S: Final = 15.0
 IdempotencyKey: TypeAlias = Annotated[str | None, Header(max_length=200)]
 
 
-def create_api(ledger: Ledger, publish: Publish, *, token: SecretStr | None = None) -> FastAPI:
-    """Return the API. A request needs `token`, or one of the ledger's, as its bearer token."""
+def create_api(
+    ledger: Ledger,
+    publish: Publish,
+    *,
+    token: SecretStr | None = None,
+    carrier_id: str = "",
+    keeper_s: float = 30.0,
+    secrets: SecretStore | None = None,
+    access: StudioAccess | None = None,
+) -> FastAPI:
+    """Return the API. A request needs `token`, or one of the ledger's, as its bearer token.
+
+    `secrets` seals what blocks bring, `access` fetches pictures; without them these routes say so.
+    """
     app = FastAPI(
         title="Labelbus", version="1", openapi_url="/v1/openapi.json", docs_url="/v1/docs", redoc_url=None
     )
     problems.install(app)
-    app.include_router(_router(_Jobs(ledger, publish), _Doorkeeper(ledger, token)))
+    doorkeeper = _Doorkeeper(ledger, token)
+    keeping = Keeping(ledger, publish, carrier_id=carrier_id, keeper_s=keeper_s)
+    store = secrets or SecretStore(ledger, allow_env=False, keys=None)
+    app.include_router(_router(_Jobs(ledger, publish), doorkeeper))
+    app.include_router(api_pages.router(ledger, access), dependencies=[Depends(doorkeeper)])
+    app.include_router(
+        api_cluster.router(ledger, carrier_id=carrier_id, secrets=store), dependencies=[Depends(doorkeeper)]
+    )
+    app.include_router(api_keepers.router(keeping, doorkeeper), dependencies=[Depends(doorkeeper)])
     return app
 
 
@@ -105,10 +132,17 @@ class _Jobs:
             raise problems.problem(404, f"There is no job {job_id}. List the jobs at /v1/jobs.")
         return row
 
-    async def list(self, limit: int) -> list[JobSummary]:
+    async def list(self, limit: int, prefix: str) -> list[JobSummary]:
         """Return the newest jobs."""
         async with self._ledger.read() as conn:
-            return [summary(row) for row in await reports.list_jobs(conn, limit=limit)]
+            return [summary(row) for row in await reports.list_jobs(conn, prefix=prefix, limit=limit)]
+
+    async def add(self, job_id: JobId, more: MoreSamples) -> Accepted:
+        """Publish further ids. The job's own command may still be on its way: theirs comes behind it."""
+        begins = more.ids[0] if more.ids else "none"
+        name = message_id("add_samples", job_id, begins, len(more.ids))
+        await self._publish([commands.AddSamples(id=name, job_id=job_id, ids=more.ids, last=more.last)])
+        return Accepted(job_id=job_id)
 
     async def detail(self, job_id: str, *, failures: bool = True) -> JobDetail:
         """Return one job with its progress."""
@@ -157,9 +191,9 @@ def _router(jobs: _Jobs, doorkeeper: _Doorkeeper) -> APIRouter:
         )
 
     @router.get("")
-    async def list_jobs(limit: int = 100) -> list[JobSummary]:
-        """List jobs, newest first."""
-        return await jobs.list(min(max(limit, 1), 1000))
+    async def list_jobs(limit: int = 100, prefix: str = "") -> list[JobSummary]:
+        """List jobs, newest first; with a prefix, those whose id begins so."""
+        return await jobs.list(min(max(limit, 1), 1000), prefix)
 
     @router.get("/{job_id}")
     async def job(job_id: str) -> JobDetail:
@@ -171,6 +205,11 @@ def _router(jobs: _Jobs, doorkeeper: _Doorkeeper) -> APIRouter:
         """Stream the job's progress as server-sent events until it has ended."""
         await jobs.row(job_id)
         return StreamingResponse(jobs.progress(job_id), media_type="text/event-stream")
+
+    @router.post("/{job_id}/samples", status_code=202)
+    async def samples(job_id: JobId, more: MoreSamples) -> Accepted:
+        """Bring further ids to a job whose selection said that more follow."""
+        return await jobs.add(job_id, more)
 
     @router.post("/{job_id}/cancel", status_code=202)
     async def cancel(job_id: JobId, why: Command | None = None) -> Accepted:
@@ -201,9 +240,9 @@ def _router(jobs: _Jobs, doorkeeper: _Doorkeeper) -> APIRouter:
         preview = (await jobs.row(job_id)).submit
         if preview.mode != "preview":
             raise problems.problem(409, f"Job {job_id} is no preview. Name one that is.")
-        on_conflict = (how.on_conflict if how else None) or preview.on_conflict
+        given = how.model_dump(exclude_none=True) if how else {}
         submit = _applying(preview, _job_id(caller, idempotency_key), caller)
-        return await jobs.submit(submit.model_copy(update={"on_conflict": on_conflict}))
+        return await jobs.submit(submit.model_copy(update=given))
 
     return router
 

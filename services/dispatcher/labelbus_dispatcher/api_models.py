@@ -3,10 +3,22 @@
 from typing import Annotated
 
 from labelbus_contracts.ids import JobId, ProjectId, SecretName, StudioJobId
-from labelbus_contracts.jobs import ActionSpec, BudgetUsd, FailureLimit, JobMode, OnConflict, Selection
+from labelbus_contracts.jobs import (
+    MAX_IDS_PER_MESSAGE,
+    ActionSpec,
+    BudgetUsd,
+    CheckAfterS,
+    FailureLimit,
+    JobMode,
+    OnConflict,
+    Selection,
+)
+from labelbus_contracts.v1.commands import SubmitJob
 from labelbus_ledger import reports
-from labelbus_ledger.tables import ENDED_JOB_STATES
-from pydantic import BaseModel, ConfigDict, Field
+from labelbus_ledger.tables import ENDED_JOB_STATES, JobState
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from labelbus_dispatcher.recipes import without_ids
 
 
 class NewJob(BaseModel):
@@ -24,6 +36,51 @@ class NewJob(BaseModel):
     failure_limit: FailureLimit = FailureLimit()
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
     budget_usd: BudgetUsd | None = None
+    conflict_check_after_s: CheckAfterS | None = None
+
+
+class KeptJob(NewJob):
+    """A job that runs only while its keeper says that it is there. `mark` is alike for equal runs."""
+
+    mark: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Kept(BaseModel):
+    """The job that the keeper keeps; `went_on` where an equal run had begun it.
+
+    A keeper that is silent for `silent_s` is gone.
+    """
+
+    job_id: JobId
+    went_on: bool
+    silent_s: float
+
+
+class MoreSamples(BaseModel):
+    """Further ids of a job whose selection said that more follow."""
+
+    ids: Annotated[tuple[int, ...], Field(max_length=MAX_IDS_PER_MESSAGE)]
+    last: bool
+
+
+class NewSecret(BaseModel):
+    """A key to seal for one project."""
+
+    secret: Annotated[SecretStr, Field(min_length=1, max_length=10_000)]
+
+
+class StoredSecret(BaseModel):
+    """The name that a job finds a key by."""
+
+    name: SecretName
+
+
+class ClusterFacts(BaseModel):
+    """What a cluster is able to do now: `labelers` by the samples that all of each work on at once."""
+
+    version: str
+    labelers: dict[str, int]
+    seals: bool
 
 
 class Accepted(BaseModel):
@@ -49,7 +106,7 @@ class JobSummary(BaseModel):
     project_id: int
     action: str
     mode: JobMode
-    state: str
+    state: JobState
     reason: str
     run: int
     total: int
@@ -64,8 +121,15 @@ class JobSummary(BaseModel):
 
 
 class JobDetail(JobSummary):
-    """One job with its samples by state, the open ones by step, and reasons of failures."""
+    """One job with its samples by state, the open ones by step, and reasons of failures.
 
+    `submit` is the command that made it, without the ids; `selected` says that no further sample joins.
+    """
+
+    carrier: str
+    desired_state: str
+    selected: bool
+    submit: SubmitJob
     counts: dict[str, int]
     open_by_step: dict[int, int]
     failures: tuple[Reason, ...] = ()
@@ -85,9 +149,13 @@ class Resume(BaseModel):
 
 
 class Apply(BaseModel):
-    """What becomes of samples that changed since the preview; absent: as the preview said."""
+    """What becomes of samples that changed since the preview, and where the key is found.
+
+    What is absent is as the preview said.
+    """
 
     on_conflict: OnConflict | None = None
+    secret: SecretName | None = None
 
 
 def summary(row: reports.JobRow) -> JobSummary:
@@ -103,8 +171,14 @@ def detail(
         Reason(state=one.state, code=one.code, reason=one.reason, samples=one.count, examples=one.examples)
         for one in failures
     )
+    more = {name: getattr(row, name) for name in ("carrier", "desired_state", "selected")}
     return JobDetail(
-        **_fields(row), counts=progress.counts, open_by_step=progress.open_by_step, failures=reasons
+        **_fields(row),
+        **more,
+        submit=without_ids(row.submit),
+        counts=progress.counts,
+        open_by_step=progress.open_by_step,
+        failures=reasons,
     )
 
 

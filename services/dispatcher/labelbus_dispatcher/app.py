@@ -34,13 +34,25 @@ def kafka_app() -> AsgiApp:
     clients = StudioClients(load(StudioSettings))
     carrier_id = kafka_carrier_id(kafka.bootstrap_servers, kafka.topic_prefix)
     heartbeat = Heartbeat(ledger, carrier_id, SERVICE, runtime.instance, settings.batch)
+    secrets = SecretStore(ledger, allow_env=False, keys=ledger_settings.secret_keys)
+    access = StudioAccess(clients, secrets)
     dispatcher = Dispatcher(
         ledger,
         carrier_id=carrier_id,
-        access=StudioAccess(clients, SecretStore(ledger, allow_env=False, keys=ledger_settings.secret_keys)),
+        access=access,
         labelers=labelers,
         settings=settings,
         instance=runtime.instance,
+    )
+
+    api = create_api(
+        ledger,
+        carrier.publish,
+        token=settings.api_token,
+        carrier_id=carrier_id,
+        keeper_s=settings.keeper_s,
+        secrets=secrets,
+        access=access,
     )
 
     async def start() -> None:
@@ -52,7 +64,7 @@ def kafka_app() -> AsgiApp:
         title="Labelbus dispatcher",
         before=[ledger.prepare, heartbeat.start, start],
         after=[dispatcher.stop, heartbeat.stop, clients.aclose, ledger.close],
-        mounts={"/v1/": create_api(ledger, carrier.publish, token=settings.api_token)},
+        mounts={"/v1/": api},
     )
 
 

@@ -178,19 +178,24 @@ class JobCommands:
             await ledger_rows.reopen_failed(
                 conn, head.job_id, source=submit.source_job_id, steps=len(submit.action.places)
             )
-        await ledger_rows.change_job(
-            conn,
-            head,
-            state="running" if head.selected and head.cursor is not None else "selecting",
-            desired_state="run",
-            reason="",
-            failures=0,
-            run=head.run + again,
-            changed_at=self._clock(),
-            ended_at=None,
-            finish_sent_at=None,
-        )
+        await run_again(conn, head, run=head.run + again, now=self._clock())
         return ()
+
+
+async def run_again(conn: AsyncConnection, head: JobHead, *, run: int, now: float) -> JobHead:
+    """Let a job go on that was paused or has ended."""
+    return await ledger_rows.change_job(
+        conn,
+        head,
+        state="running" if head.selected and head.cursor is not None else "selecting",
+        desired_state="run",
+        reason="",
+        failures=0,
+        run=run,
+        changed_at=now,
+        ended_at=None,
+        finish_sent_at=None,
+    )
 
 
 NO_IDS = "The job has no samples: its list of ids is empty. Give it some."

@@ -77,8 +77,8 @@ def decide(row: SampleRow, job: Job, event: events.SampleEvent, *, now: float, l
             return _failed(row, event, now, limits)
         case events.SampleSkipped() if _is_current(row, job, event):
             return Decision(_again(row, now + limits.stopped_wait_s))
-        case events.SampleProposed():
-            return Decision(_ended(row, "proposed", now))
+        case events.SampleProposed() if event.run == job.head.run or job.submit.studio_job_id is None:
+            return Decision(_ended(row, "proposed", now))  # an earlier run's is in another job of Studio
         case events.SampleCommitted() | events.VideoSplit():
             return Decision(_ended(row, "committed", now))
         case events.SampleHeld() if _is_current(row, job, event):

@@ -3,11 +3,13 @@
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from labelbus_ledger.errors import SecretUnavailable
 from labelbus_runtime.errors import Unavailable
 from starlette.exceptions import HTTPException as AnyHttpException
 
 _TITLES = {
-    401: "Not let in", 404: "Not found", 409: "Conflict", 422: "Not understood", 503: "Away",
+    401: "Not let in", 404: "Not found", 409: "Conflict", 422: "Not understood", 501: "Not set up",
+    502: "Studio refuses", 503: "Away",
 }  # fmt: skip
 
 
@@ -31,6 +33,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Unavailable)
     async def away(request: Request, error: Unavailable) -> JSONResponse:
         return _answer(503, str(error), {"Retry-After": "5"})
+
+    @app.exception_handler(SecretUnavailable)
+    async def unsealed(request: Request, error: SecretUnavailable) -> JSONResponse:
+        return _answer(501, str(error), {})
 
 
 def _answer(status: int, detail: str, headers: dict[str, str]) -> JSONResponse:

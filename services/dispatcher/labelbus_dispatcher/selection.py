@@ -185,9 +185,11 @@ class Selector:
                 await self._publish([announce.paused(await pause(conn, now, reason, now=self._clock()))])
 
     async def _selecting(self, conn: AsyncConnection, head: JobHead) -> JobHead | None:
-        """Return the job's row, locked, while it still selects."""
+        """Return the job's row, locked, while it still selects, in the same run."""
         now = await ledger_rows.job_head(conn, head.job_id, lock=True)
-        return now if now is not None and now.runs and now.state == "selecting" else None
+        if now is None or not now.runs or now.run != head.run:
+            return None
+        return now if now.state == "selecting" else None
 
 
 class Part:

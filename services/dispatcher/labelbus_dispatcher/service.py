@@ -22,6 +22,7 @@ from labelbus_runtime.worker import Carrier, Worker
 from labelbus_dispatcher.adoption import adopt
 from labelbus_dispatcher.commands import JobCommands
 from labelbus_dispatcher.handler import SampleEvents
+from labelbus_dispatcher.keeping import Keeping
 from labelbus_dispatcher.recipes import Recipes
 from labelbus_dispatcher.refill import Refill
 from labelbus_dispatcher.selection import Selector
@@ -87,6 +88,7 @@ class Dispatcher:
             ledger, self.publish, recipes=recipes, limits=settings.limits,
             finish_again_s=settings.finish_again_s, answers=self.refill.answers,
         )  # fmt: skip
+        self.keeping = Keeping(ledger, self.publish, carrier_id=carrier_id, keeper_s=settings.keeper_s)
 
     def workers(self) -> Sequence[Worker]:
         """Return what the carrier mounts. Commands are followed one at a time: their order matters."""
@@ -191,6 +193,7 @@ class Dispatcher:
     async def _look_after(self) -> None:
         if self._settings.adopt:
             await adopt(self._ledger, self._carrier_id)
+        await self.keeping.look_after()
         async with self._ledger.read() as conn:
             heads = await ledger_rows.open_jobs(conn, self._carrier_id)
         if not heads:

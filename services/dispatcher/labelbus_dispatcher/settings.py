@@ -36,6 +36,9 @@ class DispatcherSettings(BaseSettings):
     read_bases: bool = Field(default=True, description="Read samples by pages before they are sent.")
     read_bases_s: float = Field(default=5.0, gt=0, description="Samples are sent without their base after.")
     batch: int = Field(default=256, ge=1, description="Events that share one transaction, at most.")
+    keeper_s: float = Field(
+        default=30.0, gt=0, description="A block that is silent for longer is gone: its job pauses."
+    )
     adopt: bool = Field(default=False, description="Take over jobs of embedded processes that are gone.")
     api_token: SecretStr | None = Field(
         default=None,
