@@ -1,6 +1,7 @@
 """The relabeler service: four labelers that ask vision language models."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -69,11 +70,12 @@ def validate() -> "Registration":
     from labelbus_relabeler.parameters import ValidateParameters
 
     def make(environ: Mapping[str, str]) -> "Labeler":
+        from labelbus_relabeler.dataset import DatasetLabels
         from labelbus_relabeler.labeler import make_labeler
         from labelbus_relabeler.settings import DEFAULT_MODEL
         from labelbus_relabeler.validation import validated
 
-        return make_labeler(environ, validated, DEFAULT_MODEL)
+        return make_labeler(environ, partial(validated, dataset=DatasetLabels()), DEFAULT_MODEL)
 
     return Registration(
         name="validate",

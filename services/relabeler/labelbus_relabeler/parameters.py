@@ -219,7 +219,7 @@ class ValidateParameters(LabelerParameters):
         default=(),
         title="Labels of the dataset",
         description="The labels that boxes may have, separated by commas, told to the model. "
-        "Empty tells it those of the sample.",
+        "Empty tells it those of the project.",
         json_schema_extra=extra("--dataset-labels", section="advanced", value="", optional=True),
     )
     model: Model = None

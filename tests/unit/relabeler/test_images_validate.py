@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 PROMPT = 'Is there a person? Say "yes", "no" or "unsure".'
 NAMING = ImagesParameters.model_validate({"prompt": PROMPT, "disable_labels": "unsure"})
-CHECKING = ValidateParameters.model_validate({"validation_prompt": "- The boxes are wrong"})
+CHECKING = ValidateParameters.model_validate(
+    {"validation_prompt": "- The boxes are wrong", "dataset_labels": "cat, dog"}
+)
 
 
 class TestImages(LabelerConformance):
@@ -117,6 +119,7 @@ async def test_an_invalid_sample_is_disabled(opened: "Open", stand: "Stand", ver
     text = stand.desk.requests[0]["messages"][-1]["content"][0]["text"]
     assert "cat: x 1, y 2, width 30, height 40" in text
     assert "- The boxes are wrong" in text
+    assert "Labels of the dataset: cat, dog." in text
 
 
 async def test_another_verdict_is_no_verdict(opened: "Open", stand: "Stand") -> None:
