@@ -17,7 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be done, under no job id yet. Without `ids` the action's data filter chooses."""
+    """What is to be done, under no job id yet. Without `ids` the action's data filter chooses.
+
+    `limit` takes the newest that the filter finds, at most so many.
+    """
 
     project_id: ProjectId
     action: ActionSpec
@@ -29,6 +32,7 @@ class Wish:
     source_job_id: JobId | None = None
     on_conflict: OnConflict = "hold"
     budget_usd: float | None = None
+    limit: int | None = None
 
     @property
     def chosen(self) -> tuple[int, ...] | None:
@@ -42,7 +46,7 @@ class Wish:
         """Return the command; ids beyond the first 10,000 follow by `more`."""
         chosen = self.chosen
         if chosen is None:
-            selection = Selection(sample=self.sample, seed=self.seed)
+            selection = Selection(sample=self.sample, seed=self.seed, limit=self.limit)
         else:
             first = chosen[:MAX_IDS_PER_MESSAGE]
             selection = Selection(ids=first, more_follow=len(chosen) > len(first))

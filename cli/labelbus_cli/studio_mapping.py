@@ -127,9 +127,10 @@ def _typed(
 
 def _category(data: DataFilter) -> tuple[str, MetadataMatch | None]:
     """Return Studio's category of data. Raises `BadInput` for what it cannot say."""
-    if data.category != "all" or data.labels or data.name_contains:
+    if data.category != "all" or data.labels or data.name_contains or data.kinds or data.labeled:
         raise BadInput(
-            "Studio's actions filter neither by category nor by label nor by name. Push an action without."
+            "Studio's actions filter neither by category, label, name nor kind, nor for what is labeled. "
+            "Push an action without."
         )
     matches = [one for one in (data.with_metadata, data.without_metadata) if one is not None]
     if not matches:

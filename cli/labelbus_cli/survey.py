@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from labelbus_contracts.jobs import DataFilter
 from labelbus_contracts.labels import LabelSet
-from labelbus_dispatcher.studio import query
+from labelbus_dispatcher.studio import fits, query
 from labelbus_ledger import reports
 from labelbus_studio.samples import Sample, is_unlabeled
 
@@ -46,7 +46,7 @@ async def _of_filter(session: Session, data: DataFilter, sample: int | None) -> 
     """Count by pages. For a random part its size is known, and how many of all have labels."""
     total = labeled = 0
     async for page in session.client.pages(session.project.id, query(data)):
-        fitting = [one for one in page if data.which != "unlabeled" or is_unlabeled(one)]
+        fitting = [one for one in page if fits(one, data)]
         total += len(fitting)
         labeled += sum(not is_unlabeled(one) for one in fitting)
     if sample is None or sample >= total:

@@ -30,6 +30,8 @@ def complaint(
         return "The job has no samples: its list of ids is empty. Give it some."
     if selection.sample is not None and selection.more_follow:
         return "A random part needs all ids at once. Send them together, or take the part yourself."
+    if selection.limit is not None and (selection.ids is not None or selection.sample is not None):
+        return "A limit is for what the data filter finds. Name fewer ids, or take a random part, without it."
     if submit.source_job_id is not None:
         if submit.mode != "apply":
             return "Stored proposals can only be applied. Submit the job with mode apply."

@@ -67,6 +67,11 @@ class Selector:
     async def _check(self, head: JobHead, submit: SubmitJob) -> bool:
         method = await self._reader.labeling_method(submit)
         reason = misfit(submit, method, self._labelers)
+        if reason is None and not await self._reader.has_studio_job(submit):
+            reason = (
+                f"Project {submit.project_id} has no job {submit.studio_job_id} in Studio, where the proposals "
+                "were to be shown. Name a preview of an AI labeling action there, or leave the job out."
+            )
         if reason is None and submit.selection.ids:
             reason = await self._wrong_kind(submit, submit.selection.ids)
         if reason is not None:
@@ -98,14 +103,18 @@ class Selector:
         await self._settle(head)
 
     async def _bring_pages(self, head: JobHead, submit: SubmitJob) -> None:
-        below = json.loads(head.cursor or CHECKED).get("below")
+        cursor = json.loads(head.cursor or CHECKED)
+        below, taken, limit = cursor.get("below"), cursor.get("taken", 0), submit.selection.limit
         async for begins, ids in self._reader.pages(submit, below=below):
             if below is None and (reason := await self._wrong_kind(submit, ids)) is not None:
                 await self._reject(head, reason)
                 return
-            below = begins
-            if not await self._append(head, ids, cursor=json.dumps({"below": begins})):
+            ids = ids if limit is None else ids[: limit - taken]
+            below, taken = begins, taken + len(ids)
+            if not await self._append(head, ids, cursor=json.dumps({"below": begins, "taken": taken})):
                 return
+            if taken == limit:
+                break
         await self._change(head, selected=True)
 
     async def _bring_part(self, head: JobHead, submit: SubmitJob, size: int) -> None:

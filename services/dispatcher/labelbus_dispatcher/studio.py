@@ -1,6 +1,7 @@
 """What the dispatcher reads of Studio: the labeling method, ids by filter, and bases by pages."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -9,9 +10,9 @@ from labelbus_contracts.jobs import DataFilter, MetadataMatch
 from labelbus_contracts.labels import Base, LabelingMethod
 from labelbus_contracts.v1.commands import SubmitJob
 from labelbus_ledger.access import StudioAccess, as_runtime_error
-from labelbus_studio.errors import StudioError
+from labelbus_studio.errors import JobNotFound, StudioError
 from labelbus_studio.query import MetadataFilter, SampleQuery
-from labelbus_studio.samples import is_unlabeled
+from labelbus_studio.samples import Sample, is_unlabeled
 
 
 class Reader(Protocol):
@@ -19,6 +20,9 @@ class Reader(Protocol):
 
     async def labeling_method(self, submit: SubmitJob) -> LabelingMethod:
         """Return how the job's project is labeled; proves that the key may read it."""
+
+    async def has_studio_job(self, submit: SubmitJob) -> bool:
+        """Tell whether the job of Studio exists in which proposals are to be shown; True where none is named."""
 
     def pages(self, submit: SubmitJob, *, below: int | None) -> AsyncIterator[tuple[int, list[int]]]:
         """Yield pages of the job's filter, highest ids first: where the next one begins, and the ids."""
@@ -43,14 +47,30 @@ class StudioReader:
         except StudioError as error:
             raise as_runtime_error(error, project_id=submit.project_id) from error
 
-    async def pages(self, submit: SubmitJob, *, below: int | None) -> AsyncIterator[tuple[int, list[int]]]:
-        """Page by key, so that samples which arrive meanwhile shift nothing."""
+    async def has_studio_job(self, submit: SubmitJob) -> bool:
+        """Ask for the job. Where Studio gives no clear answer, the first proposal will tell."""
+        if submit.studio_job_id is None:
+            return True
         client = await self._access.client(submit.project_id, submit.secret)
-        unlabeled = submit.action.data.which == "unlabeled"
         try:
-            async for page in client.pages(submit.project_id, query(submit.action.data, below=below)):
-                ids = [int(one.id) for one in page if not unlabeled or is_unlabeled(one)]
-                yield min(int(one.id) for one in page), ids
+            await client.job(submit.project_id, submit.studio_job_id)
+        except JobNotFound:
+            return False
+        except StudioError:
+            return True
+        return True
+
+    async def pages(self, submit: SubmitJob, *, below: int | None) -> AsyncIterator[tuple[int, list[int]]]:
+        """Page by key, so that samples which arrive meanwhile shift nothing.
+
+        In a preview of Studio's samples count as earlier steps propose them.
+        """
+        client = await self._access.client(submit.project_id, submit.secret)
+        data = submit.action.data
+        asked = replace(query(data, below=below), proposed_actions_job_id=submit.studio_job_id)
+        try:
+            async for page in client.pages(submit.project_id, asked):
+                yield min(int(one.id) for one in page), [int(one.id) for one in page if fits(one, data)]
         except StudioError as error:
             raise as_runtime_error(error, project_id=submit.project_id) from error
 
@@ -73,8 +93,17 @@ class StudioReader:
         return {one.id: one.base(read_at) for one in ready}
 
 
+def fits(sample: Sample, data: DataFilter) -> bool:
+    """Tell whether a sample of `query`'s pages is one that the filter means."""
+    if data.kinds and sample.facts.kind not in data.kinds:
+        return False
+    if data.which == "unlabeled" and not is_unlabeled(sample):
+        return False
+    return not (data.labeled and is_unlabeled(sample))
+
+
 def query(data: DataFilter, *, below: int | None = None) -> SampleQuery:
-    """Return a data filter as Studio's query; `unlabeled` is decided by reading the pages."""
+    """Return a data filter as Studio's query; what that cannot say is told by `fits`, page by page."""
     return SampleQuery(
         category=data.category,
         labels=data.labels,

@@ -320,3 +320,20 @@ def test_the_fingerprint_tells_what_a_job_does() -> None:
     one = ledger_rows.fingerprint(submit_job())
     assert one == ledger_rows.fingerprint(submit_job(job_id="x", id="x", submitted_by="me"))
     assert one != ledger_rows.fingerprint(submit_job(action=action("two")))
+
+
+@on_both_databases
+async def test_a_limit_takes_the_newest_of_a_filter(world: World) -> None:
+    """As many as it says, the highest ids, and no page more than that takes."""
+    world.reader.ids = range(1, 251)
+    await world.submit(selection=Selection(limit=25))
+    assert await world.states() == {"committed": 25}
+    assert {one.sample_id for one in world.labels_sent()} == set(range(226, 251))
+    assert world.reader.pages_read == [250, 240, 230]
+
+
+@pytest.mark.parametrize("other", [{"ids": (1, 2)}, {"sample": 2}])
+async def test_a_limit_is_for_a_filter_only(world: World, other: dict[str, object]) -> None:
+    """With ids or a random part it means nothing: the job is rejected."""
+    await world.submit(selection=Selection.model_validate({"limit": 1, **other}))
+    await world.becomes("rejected")
