@@ -54,7 +54,9 @@ def test_each_data_filter_of_studio_comes_back(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"data": {"labels": ["cat"]}}, "neither by category nor by label"),
+        ({"data": {"labels": ["cat"]}}, "neither by category, label"),
+        ({"data": {"kinds": ["image"]}}, "name nor kind"),
+        ({"data": {"labeled": True}}, "what is labeled"),
         ({"data": {"category": "training"}}, "neither by category"),
         ({"data": {"which": "enabled", "without_metadata": {"key": "a"}}}, "one data filter"),
         ({"data": {"with_metadata": {"key": "a"}}}, "needs a value"),
