@@ -9,13 +9,14 @@ import re
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
-from labelbus_simulator import SimulatorOptions, Studio, serve
+from labelbus_simulator import Studio, serve
 
 pytestmark = pytest.mark.timeout(660)
 _BLOCK = re.compile(r"^```bash (\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -53,8 +54,10 @@ def run(script: str, folder: Path, **environ: str) -> str:
 @pytest.fixture
 def studio_environ() -> Any:
     """Serve a Studio whose project has the key that README shows."""
-    studio = Studio(SimulatorOptions(unknown_job="accept"))
-    studio.add_project("Shapes", key="ei_...").add_images(24)
+    studio = Studio()
+    project = studio.add_project("Shapes", key="ei_...")
+    project.add_images(24)
+    project.jobs[42] = replace(project.add_job(), id=42)
     with serve(studio) as endpoint:
         yield {"EI_API_ENDPOINT": endpoint, "LABELBUS_DETECTOR_MODEL": "toy"}
 

@@ -56,6 +56,13 @@ def test_what_a_person_changed_meanwhile_is_held(world: World) -> None:
     assert (overwriting.exit_code, box in world.project.samples[edited].boxes) == (0, False)
 
 
+def test_proposals_for_a_job_that_studio_lacks_are_not_computed(world: World) -> None:
+    """The command says so once, before any picture is read, with exit code 2."""
+    result = world.run("--propose-actions", "4242")
+    assert (result.exit_code, "no job 4242 in Studio" in result.output) == (2, True)
+    assert world.studio.calls.by_route["get-image"] == 0
+
+
 def test_a_missing_key_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the variable nothing is asked of Studio."""
     monkeypatch.delenv("EI_PROJECT_API_KEY")

@@ -3,6 +3,7 @@
 from labelbus_studio.action_calls import LogLine, StudioAction, StudioJob, StudioStep, TransformationBlock
 from labelbus_studio.client import StudioClient, StudioClients
 from labelbus_studio.errors import (
+    JobNotFound,
     KeyRefused,
     SampleNotFound,
     StudioConfused,
@@ -18,6 +19,7 @@ from labelbus_studio.settings import StudioSettings
 
 __all__ = [
     "Classification",
+    "JobNotFound",
     "KeyInfo",
     "KeyRefused",
     "LogLine",

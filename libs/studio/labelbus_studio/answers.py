@@ -11,6 +11,7 @@ import httpx
 from pydantic_core import from_json
 
 from labelbus_studio.errors import (
+    JobNotFound,
     KeyRefused,
     SampleNotFound,
     StudioConfused,
@@ -36,6 +37,12 @@ _PROCESSING_S = 30.0
 _ABOUT_SAMPLE = re.compile(
     r"no such (raw data )?sample|sample\b.*(not found|not exist|n't exist|deleted)"
     r"|(could|can) ?(not|n't) find\b.*sample|unknown sample|invalid sample id|^(sample )?not found",
+    re.IGNORECASE,
+)
+
+_ABOUT_JOB = re.compile(
+    r"no such job|unknown job|invalid job id|\bjob\b.*(not found|not exist|n't exist|deleted)"
+    r"|(could|can) ?(not|n't) find\b.*\bjob\b",
     re.IGNORECASE,
 )
 
@@ -185,6 +192,8 @@ def _refusal(call: Call, error: object, response: httpx.Response) -> StudioError
     if call.sample is not None and _ABOUT_PROCESSING.search(said):
         text = f"Sample {call.sample} is not ready: {said}. Come back when Studio has processed it."
         return StudioUnavailable(text, _PROCESSING_S)
+    if _ABOUT_JOB.search(said):
+        return JobNotFound(f"Studio refuses {call.subject}: {said}. Name a job of this project.", status)
     if call.sample is not None and (_ABOUT_SAMPLE.search(said) or (status == 404 and isinstance(error, str))):
         return SampleNotFound(f"Sample {call.sample} is gone: {said}. Remove it from the job.", status)
     return StudioRefused(f"Studio refuses {call.subject}: {said}", status)

@@ -5,6 +5,7 @@ StudioError
 ├── StudioConfused      wait: the answer is not JSON or not of the promised shape, such as a gateway's page
 └── StudioRefused       do not repeat: Studio answered that it will not do this
     ├── SampleNotFound  drop the sample
+    ├── JobNotFound     name another job of Studio
     └── KeyRefused      stop the job: the API key is wrong, expired or may not do this
 
 `StudioUnavailable` and `StudioConfused` are raised after the client's own short retries. No text contains
@@ -38,6 +39,10 @@ class StudioRefused(StudioError):
 
 class SampleNotFound(StudioRefused):
     """The sample is not in the project."""
+
+
+class JobNotFound(StudioRefused):
+    """The project has no such job of Studio."""
 
 
 class KeyRefused(StudioRefused):

@@ -8,7 +8,7 @@ from labelbus_ledger.access import StudioAccess, as_runtime_error
 from labelbus_ledger.committer import Proposal
 from labelbus_ledger.job_states import JobStates
 from labelbus_runtime.errors import RetryLater, SampleRefused
-from labelbus_studio.errors import StudioError
+from labelbus_studio.errors import JobNotFound, StudioError
 
 from labelbus_committer import replies
 from labelbus_committer.batches import Batches
@@ -40,6 +40,9 @@ class SampleProposer:
                 await self._show(command)
         except TimeoutError:
             return replies.deferred(command, f"Studio did not take sample {command.sample_id} in time.")
+        except JobNotFound as error:
+            away = RetryLater(str(error), scope="job", code="studio_job")
+            return replies.answer(command, away)
         except StudioError as error:
             fault = as_runtime_error(error, project_id=command.project_id, sample_id=command.sample_id)
             return replies.answer(command, fault)

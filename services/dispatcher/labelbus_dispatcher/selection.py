@@ -69,8 +69,8 @@ class Selector:
         reason = misfit(submit, method, self._labelers)
         if reason is None and not await self._reader.has_studio_job(submit):
             reason = (
-                f"Project {submit.project_id} has no job {submit.studio_job_id} in Studio, where the proposals "
-                "were to be shown. Name a preview of an AI labeling action there, or leave the job out."
+                f"Project {submit.project_id} has no job {submit.studio_job_id} in Studio. "
+                "Name one to show the proposals in: a preview of an AI labeling action."
             )
         if reason is None and submit.selection.ids:
             reason = await self._wrong_kind(submit, submit.selection.ids)

@@ -59,6 +59,7 @@ class FakeReader:
     page_size: int = 10
     error: Exception | None = None
     base: Base | None = None
+    studio_jobs: Sequence[int] = ()
     pages_read: list[int | None] = field(default_factory=list)
 
     async def labeling_method(self, submit: commands.SubmitJob) -> LabelingMethod:
@@ -66,6 +67,10 @@ class FakeReader:
         if self.error is not None:
             raise self.error
         return self.method
+
+    async def has_studio_job(self, submit: commands.SubmitJob) -> bool:
+        """Tell by the scripted jobs."""
+        return submit.studio_job_id is None or submit.studio_job_id in self.studio_jobs
 
     async def pages(
         self, submit: commands.SubmitJob, *, below: int | None

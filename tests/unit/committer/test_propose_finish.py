@@ -83,8 +83,17 @@ async def test_audio_in_studio(world: World) -> None:
 
 async def test_refused_proposal(world: World) -> None:
     """A proposal that Studio refuses is not stored, so it cannot be applied."""
-    command = world.proposal(world.add_sample(), studio_job_id=999)
+    world.studio.fault(Fault("refuse", route="propose"))
+    command = world.proposal(world.add_sample(), studio_job_id=world.project.add_job().id)
     assert isinstance(await world.ask(command), WriteRefused)
+    assert await world.rows(proposals) == []
+
+
+async def test_proposal_in_a_job_that_studio_lacks(world: World) -> None:
+    """All samples would fail alike: the job is to pause."""
+    answer = await world.ask(world.proposal(world.add_sample(), studio_job_id=999))
+    assert isinstance(answer, WriteDeferred)
+    assert (answer.scope, "Job not found" in answer.reason) == ("job", True)
     assert await world.rows(proposals) == []
 
 

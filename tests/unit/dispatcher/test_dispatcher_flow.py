@@ -273,6 +273,19 @@ async def test_a_key_that_is_refused_rejects_the_job_before_it_starts(world: Wor
     await run_until(lambda: world.of(events.JobRejected))
 
 
+@pytest.mark.parametrize(("job", "state"), [(5, "committed"), (6, "rejected")])
+async def test_a_preview_in_a_job_that_studio_lacks_is_rejected(world: World, job: int, state: str) -> None:
+    """Before anything is computed; the reason names Studio's job."""
+    world.reader.studio_jobs = [5]
+    await world.submit(mode="preview", studio_job_id=job)
+    if state == "rejected":
+        assert await world.state() == "rejected"
+        assert not world.labels_sent()
+        await run_until(lambda: "no job 6 in Studio" in str(world.of(events.JobRejected)))
+    else:
+        await run_until(lambda: world.of(events.JobFinished))
+
+
 async def test_a_selection_goes_on_where_it_stopped(world: World) -> None:
     """A fault between two pages repeats none of the pages before."""
     world.reader.ids = range(1, 41)

@@ -9,6 +9,7 @@ from email.utils import format_datetime
 import httpx
 import pytest
 from labelbus_studio import (
+    JobNotFound,
     KeyRefused,
     SampleNotFound,
     SampleQuery,
@@ -51,6 +52,8 @@ async def test_a_failure_inside_200_is_a_refusal(client: StudioClient, studio: S
         (refusal("No such sample"), SampleNotFound),
         (refusal("Sample 2 does not exist"), SampleNotFound),
         (refusal("whatever", 404), SampleNotFound),
+        (refusal("Job not found", 404), JobNotFound),
+        (refusal("No such job: 7"), JobNotFound),
         (httpx.Response(404, html="<h1>nginx</h1>"), StudioRefused),
         (refusal("Invalid API key"), KeyRefused),
         (refusal("jwt token missing"), KeyRefused),
