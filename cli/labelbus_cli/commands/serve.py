@@ -69,21 +69,22 @@ def committer(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
 
 
 def _start(package: str, host: str, port: int) -> None:
-    """Serve a package's app. Raises `BadInput` as `_run` does."""
+    """Serve a package's app, as `_run` does."""
     from importlib import import_module
 
     _run(import_module(f"{package}.app").app, host, port)
 
 
 def _run(app: Any, host: str, port: int) -> None:
-    """Serve until told to stop. Raises `BadInput` where Kafka, the ledger or the model cannot be had."""
+    """Serve until told to stop. Where Kafka, the ledger or the model cannot be had, the log says so."""
     import uvicorn
 
-    from labelbus_cli.errors import BadInput
+    from labelbus_cli.foreign import understood
 
     try:
         uvicorn.run(app, host=host, port=port, log_config=None, access_log=False)
     except SystemExit:
         if app.failure is None:
             raise
-        raise BadInput(str(app.failure)) from app.failure
+        known = understood(app.failure)
+        raise typer.Exit(known.exit_code if known is not None else 1) from app.failure
