@@ -15,6 +15,7 @@ from labelbus_contracts.ids import JobId
 from labelbus_contracts.topics import COMMITS
 from labelbus_contracts.v1.events import JobRejected
 from labelbus_contracts.v1.message import Message
+from labelbus_customblock.settings import ANY_COMMAND, COMMANDS_VARIABLE
 from labelbus_dispatcher.service import Dispatcher
 from labelbus_dispatcher.settings import DispatcherSettings
 from labelbus_labeling.cache import BlobCache
@@ -93,10 +94,11 @@ class Embedded:
         folder = environ.get("LABELBUS_CACHE")
         cache = BlobCache(folder=Path(folder) if folder else None)
         rates = RateSettings.of(environ)
+        chosen = {**environ, COMMANDS_VARIABLE: environ.get(COMMANDS_VARIABLE) or ANY_COMMAND}
         self._labelers = [
             LabelerService(
                 known[name],
-                known[name].make(environ),
+                known[name].make(chosen),  # who runs an action here chose the commands in it
                 access=access,
                 job_states=self._states,
                 ledger=ledger,
@@ -130,11 +132,11 @@ class Embedded:
             stack.push_async_callback(self._dispatcher.stop)  # the first to stop: nothing new is sent
             await self._dispatcher.start(self.carrier)
             self._stack = stack.pop_all()
-        return self
-
 
     async def __aenter__(self) -> Self:
         """Go on from `start`."""
+        return self
+
     async def __aexit__(self, *_: object) -> None:
         """Take no more, finish what runs, give up the lease: another process may go on at once."""
         await asyncio.shield(self._stack.aclose())

@@ -18,6 +18,7 @@ from labelbus_cli.commands import (
     keep,
     labelers,
     run_action,
+    run_block,
     serve,
 )
 from labelbus_cli.errors import CommandError, Interrupted
@@ -49,8 +50,8 @@ class Commands(TyperGroup):
                 raise
             failure = known
         typer.echo(str(failure), err=True)
-        raise typer.Exit(failure.exit_code) from None
         Commands.hurries = isinstance(failure, Interrupted)
+        raise typer.Exit(failure.exit_code) from None
 
 
 app = typer.Typer(
@@ -63,6 +64,7 @@ app = typer.Typer(
 )
 app.add_typer(actions.app, name="actions")
 app.command("run")(run_action.run)
+app.command("run-block")(run_block.run_block)
 app.command("estimate")(estimate.estimate)
 app.add_typer(jobs.app, name="jobs")
 app.command("block", context_settings=block.SETTINGS)(block.block)

@@ -1,0 +1,100 @@
+"""`labelbus run-block`: run an existing custom AI labeling block as the one step of a job."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from labelbus_runtime import loop
+
+from labelbus_cli.commands.run_action import OnConflictOption
+
+
+def run_block(
+    command: Annotated[
+        str,
+        typer.Option(help="The block's command, such as 'python transform.py'. It is run without a shell."),
+    ],
+    data_ids_file: Annotated[
+        Path | None, typer.Option("--data-ids-file", help="JSON file with sample ids; else every sample.")
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A parameter of the block; a bare NAME is a flag."),
+    ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=SECRET",
+            help="An environment variable with a secret, env:VARIABLE or ledger:NAME.",
+        ),
+    ] = None,
+    env: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="An environment variable.")
+    ] = None,
+    form: Annotated[
+        Path | None,
+        typer.Option(help="The block's parameters.json: its defaults are given, its names checked."),
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the command runs; else here.")] = None,
+    timeout: Annotated[float, typer.Option(min=1, max=600, help="Seconds that one run may take.")] = 300.0,
+    samples_per_run: Annotated[
+        int, typer.Option(min=1, max=32, help="Samples that one run of the command gets, at most.")
+    ] = 16,
+    propose: Annotated[
+        bool, typer.Option("--propose/--no-propose", help="Run the block with --propose-actions, or without.")
+    ] = True,
+    ids_object: Annotated[
+        bool, typer.Option("--ids-object", help='The block reads {"ids": [1, 2]} instead of [1, 2].')
+    ] = False,
+    sample: Annotated[int | None, typer.Option(min=1, help="Only a random part of so many samples.")] = None,
+    seed: Annotated[int, typer.Option(help="Chooses which part.")] = 0,
+    apply: Annotated[bool, typer.Option("--apply", help="Write to Studio. Without it nothing is.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before writing.")] = False,
+    propose_actions: Annotated[
+        int | None,
+        typer.Option("--propose-actions", min=1, help="Show the proposals in this Studio job too."),
+    ] = None,
+    new: Annotated[bool, typer.Option("--new", help="Do not go on with an unfinished job.")] = False,
+    on_conflict: Annotated[
+        OnConflictOption, typer.Option(help="What to do with samples that somebody changed meanwhile.")
+    ] = "hold",
+    report: Annotated[Path | None, typer.Option(help="Where to write the report.")] = None,
+) -> None:
+    """Label samples by a custom AI labeling block: a preview unless --apply is given.
+
+    The block talks to a Studio that catches what it writes; nothing reaches the real one but by the job.
+    """
+    from labelbus_cli.custom_block import Block, action_of
+    from labelbus_cli.errors import BadInput
+    from labelbus_cli.ids_file import read_ids
+    from labelbus_cli.once import Once, once
+
+    if apply and propose_actions is not None:
+        raise BadInput("--apply writes and --propose-actions previews. Give one of them.")
+    block = Block(
+        command=command,
+        params=tuple(param or ()),
+        secrets=tuple(secret or ()),
+        env=tuple(env or ()),
+        form=form,
+        folder=folder or Path.cwd(),
+        more={
+            "timeout_s": timeout,
+            "samples_per_run": samples_per_run,
+            "propose": propose,
+            "ids_form": "object" if ids_object else "list",
+        },
+    )
+    asked = Once(
+        action=action_of(block),
+        ids=None if data_ids_file is None else read_ids(data_ids_file).ids,
+        sample=sample,
+        seed=seed,
+        apply=apply,
+        yes=yes,
+        studio_job_id=propose_actions,
+        new=new,
+        on_conflict=on_conflict,
+        report=report,
+    )
+    raise typer.Exit(loop.run(once(asked)))
