@@ -7,6 +7,7 @@ compared. Runs alternate; figures are medians of process CPU seconds on one thre
 """
 
 import argparse
+import copy
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -38,7 +39,7 @@ def main() -> None:
     stock = pipeline("zero-shot-object-detection", device="cpu", **parts)
     image = smooth_noise(1280, 720)
     for count in options.labels:
-        compare(stock, OwlEngine(model, tokenizer), image, phrases(count), options.repeats)
+        compare(stock, OwlEngine(copy.deepcopy(model), tokenizer), image, phrases(count), options.repeats)
 
 
 def compare(stock: Any, engine: OwlEngine, image: Image.Image, named: list[str], repeats: int) -> None:

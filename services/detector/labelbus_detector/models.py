@@ -20,14 +20,14 @@ class KnownModel:
 
 
 KNOWN: Final = {
-    "google/owlvit-base-patch32": KnownModel(613, 1.1),
-    "google/owlvit-base-patch16": KnownModel(613, 6.1),
-    "google/owlvit-large-patch14": KnownModel(1740, 40),
-    "google/owlv2-base-patch16": KnownModel(620, 12.5),
-    "google/owlv2-base-patch16-ensemble": KnownModel(620, 12.5),
-    "google/owlv2-base-patch16-finetuned": KnownModel(620, 12.5),
-    "google/owlv2-large-patch14": KnownModel(1750, 66),
-    "google/owlv2-large-patch14-ensemble": KnownModel(1750, 66),
+    "google/owlvit-base-patch32": KnownModel(613, 0.9),
+    "google/owlvit-base-patch16": KnownModel(613, 5.2),
+    "google/owlvit-large-patch14": KnownModel(1740, 28),
+    "google/owlv2-base-patch16": KnownModel(620, 9.6),
+    "google/owlv2-base-patch16-ensemble": KnownModel(620, 9.6),
+    "google/owlv2-base-patch16-finetuned": KnownModel(620, 9.6),
+    "google/owlv2-large-patch14": KnownModel(1750, 48),
+    "google/owlv2-large-patch14-ensemble": KnownModel(1750, 48),
 }
 
 

@@ -1,5 +1,6 @@
 """The fast path gives what the stock pipeline gives, and the toy model really detects."""
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -89,7 +90,7 @@ def assert_same(found: Sequence[Detection], wanted: list[dict[str, Any]]) -> Non
 def test_a_mixed_batch_equals_the_pipeline(kind: str) -> None:
     """Four shapes of image with different phrases, in one batch, give four of the pipeline's lists."""
     model, tokenizer = tiny(kind)
-    engine, reference = OwlEngine(model, tokenizer), stock(model, tokenizer)
+    engine, reference = OwlEngine(copy.deepcopy(model), tokenizer), stock(model, tokenizer)
     images = [smooth_noise(*size) for size in [(90, 60), (50, 120), (64, 64), (30, 30)]]
     asked = [PHRASES, PHRASES[:1], PHRASES[1:3], PHRASES[3:]]
     wanted = [reference(image, list(some), threshold=0.45) for image, some in zip(images, asked, strict=True)]

@@ -63,7 +63,7 @@ def test_a_download_is_announced() -> None:
     """Size, likely speed and quicker ways are told; nothing where nothing is fetched."""
     notice = download_notice("google/owlv2-base-patch16-ensemble", cores=2)
     assert notice is not None
-    for part in ("620 MB", "6.2 s an image on 2 CPU cores", "google/owlvit-base-patch32", "BEAM_ENDPOINT"):
+    for part in ("620 MB", "4.8 s an image on 2 CPU cores", "google/owlvit-base-patch32", "BEAM_ENDPOINT"):
         assert part in notice
     assert "H200" in (download_notice("google/owlv2-base-patch16-ensemble", gpu="NVIDIA H200") or "")
     assert download_notice("toy") is None
