@@ -1,8 +1,11 @@
 """Logs: every logger of the process through structlog, as JSON or for a console, with secrets blotted out."""
 
 import logging
+import math
 import re
 import sys
+import time
+from collections.abc import Callable
 from typing import Final, TextIO
 
 import structlog
@@ -11,10 +14,12 @@ from labelbus_runtime.settings import RuntimeSettings
 
 _SECRETS: Final = re.compile(
     r"ei_[0-9A-Za-z]{8,}"  # Edge Impulse API keys
-    r"|\bsk-[0-9A-Za-z_-]{8,}"  # model providers' keys
+    r"|\b(?:sk-|hf_)[0-9A-Za-z_-]{8,}"  # model providers' keys
     r"|(?<=[Bb]earer )[0-9A-Za-z._~+/=-]{8,}"
     r"|\beyJ[0-9A-Za-z_-]{4,}\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+"  # JSON Web Tokens
 )
+_QUIET_S: Final = 30.0
+_MOST_REMEMBERED: Final = 256
 _NOISY: Final = ("alembic", "aiokafka", "httpx", "httpcore", "httpx2", "uvicorn.access")
 
 
@@ -27,6 +32,7 @@ def configure_logging(settings: RuntimeSettings, stream: TextIO | None = None) -
     """Send all loggers to `stream` (stderr by default). Call once, at the edge."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_Formatter(settings))
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
@@ -38,6 +44,35 @@ def configure_logging(settings: RuntimeSettings, stream: TextIO | None = None) -
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+class Repeats(logging.Filter):
+    """Lets the same warning of a logger pass once in 30 s, with how often it was kept back since.
+
+    A ledger that is away for a minute would else be told of hundreds of times, by everybody who waits.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether to write the record."""
+        if record.levelno != logging.WARNING or record.exc_info or not isinstance(record.msg, str):
+            return True
+        text = record.getMessage()
+        key, now = (record.name, text), self._clock()
+        said_at, kept_back = self._seen.get(key, (-math.inf, 0))
+        if now - said_at < _QUIET_S:
+            self._seen[key] = (said_at, kept_back + 1)
+            return False
+        if len(self._seen) >= _MOST_REMEMBERED:
+            self._seen.clear()
+        self._seen[key] = (now, 0)
+        if kept_back:
+            record.msg, record.args = f"{text} (said {kept_back} times more since)", ()
+        return True
 
 
 def _shared() -> list[structlog.typing.Processor]:

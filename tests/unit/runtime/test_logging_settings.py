@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from labelbus_runtime.errors import SettingsError
-from labelbus_runtime.logging import configure_logging, redact
+from labelbus_runtime.logging import Repeats, configure_logging, redact
 from labelbus_runtime.settings import KafkaSettings, RuntimeSettings, load
 
 
@@ -23,13 +23,38 @@ def root_logger() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "secret",
-    ["ei_0123456789abcdef", "sk-proj-abcdefgh1234", "Bearer abcdefghij.klm", "eyJhbGciOi.eyJzdWIi.c2ln"],
+    [
+        "ei_0123456789abcdef",
+        "sk-proj-abcdefgh1234",
+        "hf_abcdefgh1234",
+        "Bearer abcdefghij.klm",
+        "eyJhbGciOi.eyJzdWIi.c2ln",
+    ],
 )
 def test_what_looks_like_a_secret_is_blotted_out(secret: str) -> None:
     """Keys and tokens do not reach a log."""
     said = redact(f"called with {secret}, failed")
     assert secret.removeprefix("Bearer ") not in said
     assert "***, failed" in said
+
+
+def test_a_repeated_warning_is_written_once_in_a_while(root_logger: None) -> None:
+    """Hundreds who wait for one thing say so in one line; other warnings, and errors, pass."""
+    now = [0.0]
+    repeats = Repeats(clock=lambda: now[0])
+
+    def passes(text: str, level: int = logging.WARNING) -> str | None:
+        record = logging.LogRecord("one", level, "", 1, "%s", (text,), None)
+        return record.getMessage() if repeats.filter(record) else None
+
+    assert [passes("away") for _ in range(3)] == ["away", None, None]
+    assert [passes("full"), passes("away", logging.ERROR), passes("away", logging.ERROR)] == [
+        "full",
+        "away",
+        "away",
+    ]
+    now[0] = 31.0
+    assert [passes("away"), passes("away")] == ["away (said 2 times more since)", None]
 
 
 def test_a_line_is_json_with_its_fields_and_no_secret(root_logger: None) -> None:
