@@ -26,11 +26,13 @@ _TRUTHS: Final = {"1": True, "true": True, "0": False, "false": False}
 class BlockArguments:
     """What Studio asked of a block. Without `studio_job_id` the block writes.
 
+    Without an `ids_file` the labeler itself chooses the samples, where it can.
+
     `secrets` are keys that came as arguments, by the environment variable under which they are known from
     here on: parameters hold the names only. `limit` is how many samples are worked on.
     """
 
-    ids_file: Path
+    ids_file: Path | None
     studio_job_id: int | None
     given: dict[str, object]
     parameters: LabelerParameters
@@ -44,7 +46,7 @@ def read_arguments(argv: Sequence[str], registration: Registration) -> BlockArgu
     fields = options(registration)
     flags = {name for name, (_, info) in fields.items() if kind(info) == "flag"}
     found, ignored = _pairs(list(argv), known={*fields, _IDS, _PROPOSE, _LIMIT}, flags=flags)
-    if _IDS not in found:
+    if _IDS not in found and registration.chooses is None:
         raise BadInput(f"Missing {_IDS}. Give the JSON file with the ids of the samples.")
     given: dict[str, object] = {}
     secrets: dict[str, str] = {}
@@ -55,7 +57,7 @@ def read_arguments(argv: Sequence[str], registration: Registration) -> BlockArgu
                 value = _named(option, name, value, secrets)
             given[name] = value_of(option, value, info)
     return BlockArguments(
-        ids_file=Path(str(found[_IDS])),
+        ids_file=Path(str(found[_IDS])) if _IDS in found else None,
         studio_job_id=_job(found.get(_PROPOSE)),
         given=given,
         parameters=_parameters(registration, given, fields),

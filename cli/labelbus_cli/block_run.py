@@ -16,9 +16,9 @@ from labelbus_studio.settings import StudioSettings
 
 from labelbus_cli.block_arguments import BlockArguments, read_arguments
 from labelbus_cli.block_form import form
+from labelbus_cli.choice import Choice, chosen
 from labelbus_cli.errors import CommandError
 from labelbus_cli.foreign import understood
-from labelbus_cli.ids_file import Ids, read_ids
 from labelbus_cli.labelers import labeler
 from labelbus_cli.once import work_for
 from labelbus_cli.plan import Wish
@@ -52,9 +52,9 @@ def run_block(name: str, argv: Sequence[str], out: TextIO, environ: Mapping[str,
         os.environ.update(arguments.secrets)
         for option in arguments.ignored:
             say(f"Ignoring the unknown argument {option}")
-        ids = read_ids(arguments.ids_file).lowest(arguments.limit)
+        choice = chosen(arguments.ids_file, arguments.limit, registration, arguments.parameters)
         configure_logs()
-        return loop.run(_run(registration, arguments, ids, _Lines(say), environ))
+        return loop.run(_run(registration, arguments, choice, _Lines(say), environ))
     except Exception as error:
         failure = understood(error)
         if failure is None:
@@ -72,27 +72,40 @@ class _Lines(PlainDisplay):
 
 
 async def _run(
-    registration: Registration, arguments: BlockArguments, ids: Ids, lines: _Lines, environ: Mapping[str, str]
+    registration: Registration,
+    arguments: BlockArguments,
+    choice: Choice,
+    lines: _Lines,
+    environ: Mapping[str, str],
 ) -> int:
     async with opened(studio=_studio(environ)) as session:
         what = "Proposing changes for" if arguments.studio_job_id else "Labeling"
-        lines.write(f"{what} {len(ids.ids)} samples of project {session.project.id} ({session.project.name})")
-        if ids.repeated:
-            lines.write(f"{ids.repeated} repeated ids are taken once")
-        wish = _wish(session, registration, arguments, ids)
+        where = f"project {session.project.id} ({session.project.name})"
+        if not await choice.finds_any(
+            session.client, session.project.id, studio_job_id=arguments.studio_job_id
+        ):
+            lines.write(f"Nothing to do: {where} has none of what the block works on, {choice.said}.")
+            return 0
+        lines.write(f"{what} {choice.said} of {where}")
+        if choice.repeated:
+            lines.write(f"{choice.repeated} repeated ids are taken once")
+        wish = _wish(session, registration, arguments, choice)
         work = await work_for(session, wish, lines, new=False)
         outcome = await carry_out(session, work, lines, committer=_committer(environ), environ=environ)
         await _tell(session, outcome, lines)
         return outcome.exit_code
 
 
-def _wish(session: Session, registration: Registration, arguments: BlockArguments, ids: Ids) -> Wish:
+def _wish(
+    session: Session, registration: Registration, arguments: BlockArguments, choice: Choice
+) -> Wish:
     given = arguments.parameters.model_dump(mode="json", exclude_unset=True)
     step = StepSpec(labeler=registration.name, parameters=given)
     return Wish(
         project_id=session.project.id,
-        action=ActionSpec(name=registration.title, steps=(step,)),
-        ids=ids.ids,
+        action=ActionSpec(name=registration.title, steps=(step,), data=choice.data),
+        ids=choice.ids,
+        limit=choice.limit,
         mode="preview" if arguments.studio_job_id else "apply",
         studio_job_id=arguments.studio_job_id,
     )
