@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1.events import Usage
@@ -23,9 +24,10 @@ from pydantic import SecretStr
 TOKENS = 100
 
 
-async def call(port: int, cost_usd: float) -> Answer:
+async def call(port: int, digest: str, cost_usd: float) -> Answer:
     """Ask once; a 429 says how long to wait."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{digest}\n".encode())
     code, wait_s = (await reader.readline()).decode().split()
     writer.close()
     if code == "429":
@@ -43,7 +45,7 @@ async def work(register: Register, port: int, cost_usd: float, digests: Iterator
                 model="luna",
                 digest=digest,
                 worst=Estimate(TOKENS, 0, 2 * cost_usd),
-                call=lambda: call(port, cost_usd),
+                call=partial(call, port, digest, cost_usd),
             )
         except RetryLater as error:
             if error.code == "budget":

@@ -1,6 +1,7 @@
 """Three real processes on PostgreSQL share one key's limits and one job's budget."""
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -29,27 +30,52 @@ class Provider:
     at: float = 0.0
     served: list[float] = field(default_factory=list)
     rejected: int = 0
+    waiting: list[str] = field(default_factory=list)
+    open_lines: set[asyncio.StreamWriter] = field(default_factory=set)
 
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection."""
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one connection, whose question begins with its process's name, and close it."""
+        self.open_lines.add(writer)
+        try:
+            name, _, _ = (await reader.readline()).decode().partition(":")
+            writer.write((await self._answer(name)).encode())
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            self.open_lines.discard(writer)
+
+    async def _answer(self, name: str) -> str:
         now = time.monotonic()
         self.level = min(10 * self.per_s, self.level + (now - self.at) * self.per_s)
         self.at = now
         if self.level < 1:
             self.rejected += 1
-            writer.write(f"429 {(1 - self.level) / self.per_s}\n".encode())
-        else:
-            self.level -= 1
-            self.served.append(now)
-            await asyncio.sleep(0.05)
-            writer.write(b"200 0\n")
-        writer.close()
+            return f"429 {(1 - self.level) / self.per_s}\n"
+        self.level -= 1
+        self.served.append(now)
+        self.waiting.append(name)
+        await asyncio.sleep(0.05)
+        self.waiting.remove(name)
+        return "200 0\n"
 
     async def until_served(self, number: int) -> None:
         """Wait until so many calls were served."""
         async with asyncio.timeout(60):
             while len(self.served) < number:  # noqa: ASYNC110  # the workers are other processes
                 await asyncio.sleep(0.05)
+
+    async def until_waiting(self, name: str) -> None:
+        """Wait until a process has asked and has no answer yet."""
+        async with asyncio.timeout(60):
+            while name not in self.waiting:  # noqa: ASYNC110  # it is another process
+                await asyncio.sleep(0.01)
+
+    async def until_quiet(self) -> None:
+        """Wait until no connection is open: one left to the collector warns in a later test."""
+        async with asyncio.timeout(10):
+            while self.open_lines:  # noqa: ASYNC110  # the callers are other processes
+                await asyncio.sleep(0.02)
 
 
 @dataclass
@@ -79,7 +105,7 @@ async def opened(url: str, *, per_s: float, cap_usd: float | None) -> AsyncItera
     async with ledger.write() as conn:
         await spending.set_cap(ledger, conn, JOB, cap_usd)
     provider = Provider(per_s)
-    server = await asyncio.start_server(provider.answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(provider.serve, "127.0.0.1", 0)
     shop = Shop(url, ledger, provider, server.sockets[0].getsockname()[1])
     try:
         yield shop
@@ -90,6 +116,7 @@ async def opened(url: str, *, per_s: float, cap_usd: float | None) -> AsyncItera
             await worker.wait()
         server.close()
         await server.wait_closed()
+        await provider.until_quiet()
         await ledger.close()
 
 
@@ -114,7 +141,7 @@ async def test_budget_across_processes(postgres_url: str) -> None:
     async with opened(postgres_url, per_s=1000.0, cap_usd=1.0) as shop:
         for name in "abc":
             await shop.start(name, concurrency=6, rpm=0.0)
-        await shop.provider.until_served(20)
+        await shop.provider.until_waiting("a")
         shop.workers[0].kill()
         for worker in shop.workers[1:]:
             assert await asyncio.wait_for(worker.wait(), 60) == 0
