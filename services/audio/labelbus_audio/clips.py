@@ -1,6 +1,7 @@
 """Sound in memory: a clip read from whatever Studio holds, windows cut out of it, WAV made of them."""
 
 import io
+import struct
 import wave
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,8 @@ Values = NDArray[np.float32]
 MAX_VALUES: Final = 1 << 28
 """Of all channels together: 1 GiB in memory."""
 _FULL_SCALE: Final = 32768
+_UNKNOWN: Final = 0x7FFF_0000
+"""From here on a WAV's length says that its writer did not know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,14 @@ def read_clip(data: bytes) -> Clip:
                     f"The clip is too long: {file.frames} samples in {file.channels} channels. Split it.",
                     code="audio-too-long",
                 )
+            frames, rate = file.frames, int(file.samplerate)
             rows = file.read(dtype="float32", always_2d=True)
-            rate = int(file.samplerate)
     except (soundfile.SoundFileError, RuntimeError) as error:
         fact = f"The clip's bytes are no sound that can be read (WAV, FLAC): {_said(error)}."
         raise SampleRefused(f"{fact} {_UPLOAD}", code="audio-unreadable") from error
+    if len(rows) < frames or _ends_early(data):
+        fact = "The clip's file ends early: its header says that more sound follows."
+        raise SampleRefused(f"{fact} {_UPLOAD}", code="audio-truncated")
     if not len(rows):
         raise SampleRefused(f"The clip holds no sound: its length is zero. {_UPLOAD}", code="audio-empty")
     mono = rows[:, 0] if rows.shape[1] == 1 else rows.mean(axis=1)
@@ -72,5 +78,18 @@ def wav_of(values: Values, rate: int) -> bytes:
 _UPLOAD = "Upload the sample again, or remove it from the job."
 
 
+def _ends_early(data: bytes) -> bool:
+    """Tell whether a WAV has less sound than it says. The decoder makes nothing of that."""
+    at = 12 if data.startswith(b"RIFF") else len(data)
+    while at + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, at)
+        if name == b"data":
+            return bool(size < _UNKNOWN and at + 8 + size > len(data))
+        at += 8 + size + size % 2
+    return False
+
+
 def _said(error: Exception) -> str:
-    return " ".join(str(error).replace("<_io.BytesIO object", "<the sample").split())[-120:].rstrip(".")
+    """Return what the decoder said, without the address of the bytes."""
+    text = str(error).rpartition(">: ")[2].removeprefix("Error : ")
+    return " ".join(text.split())[-120:].rstrip(".")

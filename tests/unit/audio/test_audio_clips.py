@@ -81,6 +81,43 @@ def test_what_holds_no_sound_is_refused(data: bytes, code: str) -> None:
     assert "BytesIO" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("kind", "subtype"), FORMATS)
+@pytest.mark.parametrize("share", [0.999, 0.5])
+def test_a_clip_that_was_cut_off_is_refused(sound: Sound, kind: str, subtype: str, share: float) -> None:
+    """Its labels would lie at wrong times; the decoder reads what there is of a WAV and says nothing."""
+    whole = encoded(sound(1.0), 16_000, kind, subtype)
+    with pytest.raises(SampleRefused) as caught:
+        read_clip(whole[: int(len(whole) * share)])
+    assert caught.value.code == ("audio-unreadable" if kind == "FLAC" else "audio-truncated")
+
+
+@pytest.mark.parametrize("size", [0xFFFF_FFFF, 0x7FFF_FFFF])
+def test_a_wav_of_unknown_length_is_read(sound: Sound, size: int) -> None:
+    """Writers that cannot go back leave such a length in the header."""
+    data = bytearray(wav_of(sound(0.1), 16_000))
+    data[40:44] = size.to_bytes(4, "little")
+    assert len(read_clip(bytes(data)).values) == 1600
+
+
+def test_chunks_around_the_sound_are_left_aside(sound: Sound) -> None:
+    """Such as the tags that an editor adds, of odd length or cut off behind the sound."""
+    data = wav_of(sound(0.1), 16_000)
+    tag = b"LIST" + (5).to_bytes(4, "little") + b"INFO!" + b"\0"
+    assert len(read_clip(data[:36] + tag + data[36:]).values) == 1600
+    assert len(read_clip(data + tag[:10]).values) == 1600
+
+
+def test_equal_faults_are_told_in_equal_words() -> None:
+    """Reports count samples by the reason, so that it holds nothing of the one sample."""
+    said = set()
+    for _ in range(2):
+        with pytest.raises(SampleRefused) as caught:
+            read_clip(b"no sound at all")
+        said.add(str(caught.value))
+    (text,) = said
+    assert "(WAV, FLAC): Format not recognised. Upload" in text
+
+
 def test_a_window_within_the_clip_is_not_padded() -> None:
     """Silence is added behind short ones only."""
     clip = Clip(np.arange(6, dtype=np.float32), 8_000)
