@@ -1,23 +1,25 @@
 """Reach a cluster: by Kafka, or by the dispatcher's HTTP API where LABELBUS_URL names it."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from labelbus_contracts.v1.commands import CancelJob, PauseJob, ResumeJob, SubmitJob
+from labelbus_contracts.ids import JobId
+from labelbus_contracts.jobs import ActionSpec
+from labelbus_contracts.v1.commands import AddSamples, CancelJob, PauseJob, ResumeJob, SubmitJob
 from labelbus_contracts.v1.message import Message
+from labelbus_dispatcher.api_models import Apply, MoreSamples, NewJob, Resume
+from labelbus_labeling.labeler import Registration
 from labelbus_runtime.settings import KafkaSettings, load
 
-from labelbus_cli.errors import BadInput, CommandError
-
-_TIMEOUT_S = 60.0
+from labelbus_cli.cluster_api import ClusterApi, address, is_given
+from labelbus_cli.stored_actions import Name, action_named, is_file
 
 
 async def publish(messages: Sequence[Message]) -> str:
     """Send commands about one job to the cluster; return the job's id there. Raises `Unavailable`.
 
-    The HTTP API numbers jobs itself and takes at most 10,000 ids.
+    The HTTP API numbers jobs itself.
     """
-    if os.environ.get("LABELBUS_URL"):
+    if is_given():
         return await _post(messages)
     from labelbus_runtime.kafka import KafkaCarrier
 
@@ -30,6 +32,15 @@ async def publish(messages: Sequence[Message]) -> str:
     return str(getattr(messages[0], "job_id", ""))
 
 
+async def action_there(text: str, labelers: Mapping[str, Registration]) -> ActionSpec:
+    """Return the action of a file, or one that is stored where jobs are submitted to. Raises `BadInput`."""
+    if not is_given() or is_file(text):
+        return await action_named(text, labelers)
+    name = Name.parse(text)
+    async with ClusterApi(address()) as api:
+        return await api.action(name.name, name.revision)
+
+
 async def create_topics(labelers: Sequence[str]) -> None:
     """Create the topics that a cluster needs, those of the given labelers included."""
     from labelbus_contracts.topics import FIXED_TOPICS, label_topic
@@ -40,41 +51,30 @@ async def create_topics(labelers: Sequence[str]) -> None:
 
 
 async def _post(messages: Sequence[Message]) -> str:
-    import httpx
-
-    url, token = os.environ["LABELBUS_URL"].rstrip("/"), os.environ.get("LABELBUS_TOKEN", "").strip()
-    if not token:
-        raise BadInput("Missing LABELBUS_TOKEN. `labelbus tokens create NAME` makes one for LABELBUS_URL.")
-    if len(messages) != 1:
-        raise BadInput("The HTTP API takes at most 10,000 ids. Unset LABELBUS_URL to submit by Kafka.")
-    path, body, key = _request(messages[0])
-    headers = {"Authorization": f"Bearer {token}", **({"Idempotency-Key": key} if key else {})}
-    async with httpx.AsyncClient(headers=headers, timeout=_TIMEOUT_S) as client:
-        try:
-            answer = await client.post(f"{url}{path}", json=body)
-        except httpx.HTTPError as error:
-            raise CommandError(f"{url} does not answer: {error}. Check LABELBUS_URL.") from error
-    if answer.status_code in (401, 403):
-        raise BadInput(f"{url} refuses the token in LABELBUS_TOKEN.")
-    if answer.is_error:
-        raise CommandError(f"{url} answers {answer.status_code}: {answer.text[:500]}")
-    return str(answer.json()["job_id"])
+    async with ClusterApi(address()) as api:
+        job_id = await _ask(api, messages[0])
+        for more in messages[1:]:
+            if not isinstance(more, AddSamples):
+                raise ValueError(f"{more.kind} does not follow another command")
+            await api.add_samples(job_id, MoreSamples(ids=more.ids, last=more.last))
+        return job_id
 
 
-def _request(message: Message) -> tuple[str, dict[str, object], str | None]:
-    """Return path, body and idempotency key of a command."""
+async def _ask(api: ClusterApi, message: Message) -> JobId:
     match message:
         case SubmitJob(source_job_id=str(preview)):
-            return f"/v1/jobs/{preview}/apply", {"on_conflict": message.on_conflict}, message.job_id
+            how = Apply(on_conflict=message.on_conflict, secret=message.secret)
+            return await api.apply(preview, how, key=message.job_id)
         case SubmitJob():
-            hidden = {"id", "kind", "job_id", "source_job_id", "submitted_by"}
-            return "/v1/jobs", message.model_dump(mode="json", exclude=hidden), message.job_id
+            new = NewJob.model_validate(message.model_dump(include=set(NewJob.model_fields)))
+            return await api.submit(new, key=message.job_id)
         case CancelJob():
-            return f"/v1/jobs/{message.job_id}/cancel", {"reason": message.reason}, None
+            await api.cancel(message.job_id, message.reason)
         case PauseJob():
-            return f"/v1/jobs/{message.job_id}/pause", {"reason": message.reason}, None
+            await api.pause(message.job_id)
         case ResumeJob():
-            asked = message.model_dump(mode="json", include={"retry_failed", "budget_usd"})
-            return f"/v1/jobs/{message.job_id}/resume", asked, None
+            how_on = Resume(retry_failed=message.retry_failed, budget_usd=message.budget_usd)
+            await api.resume(message.job_id, how_on)
         case _:
             raise ValueError(f"the HTTP API has no route for {message.kind}")
+    return message.job_id

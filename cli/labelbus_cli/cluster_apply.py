@@ -3,37 +3,46 @@
 import sys
 
 import typer
-from labelbus_contracts.ids import JobId
+from labelbus_contracts.ids import JobId, SecretName
 from labelbus_contracts.jobs import OnConflict, Selection
 from labelbus_contracts.v1.message import message_id
-from labelbus_ledger import reports
-from labelbus_ledger.engine import Ledger
 from labelbus_ledger.reports import JobRow
 
 from labelbus_cli.cluster import publish
+from labelbus_cli.cluster_api import is_given
 from labelbus_cli.errors import BadInput, CommandError
-from labelbus_cli.once import job_of
+from labelbus_cli.job_source import JobSource, job_named, opened_jobs
 from labelbus_cli.plan import new_job_id
-from labelbus_cli.session import configure_logs, opened_ledger
+from labelbus_cli.session import configure_logs
 
 
 async def is_of_a_cluster(prefix: str) -> bool:
     """Tell whether a job is run by a cluster rather than by one process. Raises `BadInput`."""
-    async with opened_ledger() as ledger:
-        return not (await job_of(ledger, prefix)).carrier.startswith("embedded:")
+    if is_given():
+        return True
+    async with opened_jobs() as jobs:
+        return not (await job_named(jobs, prefix)).carrier.startswith("embedded:")
 
 
-async def apply_on_cluster(prefix: str, *, yes: bool, on_conflict: OnConflict) -> str:
-    """Submit the writing of a preview's stored proposals; return the new job's id."""
+async def apply_on_cluster(
+    prefix: str, *, yes: bool, on_conflict: OnConflict, secret: str | None = None
+) -> str:
+    """Submit the writing of a preview's stored proposals; return the new job's id.
+
+    `secret` names another key than the one that the preview was computed with.
+    """
     configure_logs()
-    async with opened_ledger() as ledger:
-        job = await job_of(ledger, prefix)
+    if secret is not None and not secret.startswith("ledger:"):
+        raise BadInput("A cluster finds keys in the ledger only: store one with `labelbus secrets put`.")
+    async with opened_jobs() as jobs:
+        job = await job_named(jobs, prefix)
         _refuse(job)
-        await _ask(ledger, job, yes=yes)
+        await _ask(jobs, job, yes=yes)
     job_id = new_job_id()
     changes = {
         "id": message_id("submit_job", job_id), "job_id": job_id, "mode": "apply", "selection": Selection(),
         "source_job_id": JobId(job.job_id), "studio_job_id": None, "on_conflict": on_conflict,
+        "secret": SecretName(secret) if secret else job.submit.secret,
     }  # fmt: skip
     return await publish([job.submit.model_copy(update=changes)])
 
@@ -47,9 +56,9 @@ def _refuse(job: JobRow) -> None:
         )
 
 
-async def _ask(ledger: Ledger, job: JobRow, *, yes: bool) -> None:
-    async with ledger.read() as connection:
-        proposed = (await reports.progress(connection, job.job_id)).counts.get("proposed", 0)
+async def _ask(jobs: JobSource, job: JobRow, *, yes: bool) -> None:
+    looked = await jobs.look(job.job_id)
+    proposed = 0 if looked is None else looked[1].counts.get("proposed", 0)
     typer.echo(f"Project {job.project_id}: {proposed} samples have proposals to be written.", err=True)
     if yes:
         return

@@ -1,9 +1,10 @@
-"""Cancel, pause and resume: by the ledger for jobs of one process, by Kafka for a cluster's."""
+"""Cancel, pause and resume: by the ledger for jobs of one process, by Kafka or HTTP for a cluster's."""
 
 import os
 import time
 from pathlib import Path
 
+import typer
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1.commands import CancelJob, PauseJob, ResumeJob
 from labelbus_contracts.v1.message import Message, message_id
@@ -13,7 +14,9 @@ from labelbus_ledger.reports import JobRow
 
 from labelbus_cli.cancelled import complete_cancel, settle_cancelled
 from labelbus_cli.cluster import publish
+from labelbus_cli.cluster_api import is_given
 from labelbus_cli.errors import BadInput
+from labelbus_cli.job_source import job_named, opened_jobs
 from labelbus_cli.once import go_on, job_of
 from labelbus_cli.ownership import owner_of
 from labelbus_cli.session import KEY_VARIABLE, configure_logs, opened, opened_ledger
@@ -22,14 +25,16 @@ from labelbus_cli.session import KEY_VARIABLE, configure_logs, opened, opened_le
 async def cancel(prefix: str) -> str:
     """Cancel a job; return what to say."""
     configure_logs()
+    if is_given():
+        async with opened_jobs() as jobs:
+            job = _still_open(await job_named(jobs, prefix))
+        job_id = JobId(job.job_id)
+        await publish([_cancel(job_id)])
+        return f"Job {job_id} is being cancelled. What is written stays."
     async with opened_ledger() as ledger:
         job = await _open_job(ledger, prefix)
         job_id = JobId(job.job_id)
-        await _send(
-            ledger,
-            job,
-            CancelJob(id=_id("cancel_job", job_id), job_id=job_id, reason="Cancelled on request."),
-        )
+        await _send(ledger, job, _cancel(job_id))
         if not _is_embedded(job) or await _is_run(ledger, job):
             return f"Job {job_id} is being cancelled. What is written stays."
         await complete_cancel(ledger, job_id)
@@ -41,10 +46,15 @@ async def cancel(prefix: str) -> str:
 async def pause(prefix: str) -> str:
     """Pause a job; return what to say."""
     configure_logs()
-    async with opened_ledger() as ledger:
-        job = await _open_job(ledger, prefix)
-        job_id = JobId(job.job_id)
-        await _send(ledger, job, PauseJob(id=_id("pause_job", job_id), job_id=job_id))
+    if is_given():
+        async with opened_jobs() as jobs:
+            job_id = JobId(_still_open(await job_named(jobs, prefix)).job_id)
+        await publish([_pause(job_id)])
+    else:
+        async with opened_ledger() as ledger:
+            job = await _open_job(ledger, prefix)
+            job_id = JobId(job.job_id)
+            await _send(ledger, job, _pause(job_id))
     return f"Job {job_id} pauses within seconds. Go on with `labelbus jobs resume {job_id[:8]}`."
 
 
@@ -52,16 +62,17 @@ async def resume(
     prefix: str, *, retry_failed: bool, report: Path | None, budget_usd: float | None = None
 ) -> int:
     """Go on with a process's job here, with a cluster's there; return the exit code."""
-    async with opened_ledger() as ledger:
-        job = await job_of(ledger, prefix)
-        if not _is_embedded(job):
-            job_id = JobId(job.job_id)
-            command = ResumeJob(
-                id=_id("resume_job", job_id), job_id=job_id, retry_failed=retry_failed, budget_usd=budget_usd
-            )
-            await publish([command])
-            return 0
-    return await go_on(job.job_id, retry_failed=retry_failed, report=report, budget_usd=budget_usd)
+    async with opened_jobs() as jobs:
+        job = await job_named(jobs, prefix)
+    if _is_embedded(job) and not is_given():
+        return await go_on(job.job_id, retry_failed=retry_failed, report=report, budget_usd=budget_usd)
+    job_id = JobId(job.job_id)
+    command = ResumeJob(
+        id=_id("resume_job", job_id), job_id=job_id, retry_failed=retry_failed, budget_usd=budget_usd
+    )
+    await publish([command])
+    typer.echo(f"Job {job_id} goes on there. Follow it with `labelbus jobs watch {job_id[:8]}`.")
+    return 0
 
 
 async def _settle(job_id: JobId) -> str:
@@ -81,7 +92,10 @@ async def _settle(job_id: JobId) -> str:
 
 
 async def _open_job(ledger: Ledger, prefix: str) -> JobRow:
-    job = await job_of(ledger, prefix)
+    return _still_open(await job_of(ledger, prefix))
+
+
+def _still_open(job: JobRow) -> JobRow:
     if job.ended_at is not None:
         raise BadInput(f"Job {job.job_id} has ended already: {job.state.replace('_', ' ')}.")
     return job
@@ -98,6 +112,14 @@ async def _is_run(ledger: Ledger, job: JobRow) -> bool:
     async with ledger.read() as connection:
         owner = await owner_of(connection, job.carrier)
     return owner is not None and owner.may_live
+
+
+def _cancel(job_id: JobId) -> CancelJob:
+    return CancelJob(id=_id("cancel_job", job_id), job_id=job_id, reason="Cancelled on request.")
+
+
+def _pause(job_id: JobId) -> PauseJob:
+    return PauseJob(id=_id("pause_job", job_id), job_id=job_id)
 
 
 def _is_embedded(job: JobRow) -> bool:

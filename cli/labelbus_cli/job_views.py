@@ -1,4 +1,4 @@
-"""Show jobs as the ledger has them, without touching Studio."""
+"""Show jobs as the ledger has them, or a cluster's HTTP API, without touching Studio."""
 
 import asyncio
 import json
@@ -7,20 +7,17 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import typer
-from labelbus_contracts.ids import JobId
-from labelbus_ledger import reports, spending
-from labelbus_ledger.engine import Ledger
-from labelbus_ledger.reports import Cost, FailureGroup, JobRow, LabelSummary, Progress
-from labelbus_ledger.spending import Budget
+from labelbus_ledger.endings import Ending
+from labelbus_ledger.reports import JobRow, Progress
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from labelbus_cli.once import job_of, new_display
+from labelbus_cli.job_source import JobSource, job_named, opened_jobs
+from labelbus_cli.once import new_display
 from labelbus_cli.progress import Display, duration
 from labelbus_cli.runner import steps_of
-from labelbus_cli.session import opened_ledger
-from labelbus_cli.summary import closing, exit_code, print_failures, print_labels
+from labelbus_cli.summary import closing, exit_code, of_videos, print_failures, print_labels
 
 _LOOK_EVERY_S = 0.5
 _TAKEN_UP_WITHIN_S = 60.0
@@ -32,19 +29,12 @@ async def print_list(limit: int) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("job", "action", "project", "mode", "state", "samples", "age"):
         table.add_column(name, justify="right" if name == "samples" else "left")
-    async with opened_ledger() as ledger, ledger.read() as connection:
-        found = await reports.list_jobs(connection, limit=limit)
+    async with opened_jobs() as jobs:
+        found = await jobs.newest(limit=limit)
         for job in found:
-            counted = await reports.progress(connection, job.job_id)
-            age = duration(time.time() - job.created_at)
-            row = (
-                job.job_id[:12],
-                job.action_name,
-                str(job.project_id),
-                job.mode,
-                job.state.replace("_", " "),
-            )
-            table.add_row(*map(Text, row), f"{counted.done}/{counted.total}", age)
+            looked = await jobs.look(job.job_id)
+            if looked is not None:
+                table.add_row(*map(Text, _line(*looked)))
     if not found:
         typer.echo("There is no job yet. `labelbus run ACTION` makes one.")
         return
@@ -53,21 +43,18 @@ async def print_list(limit: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the ledger says of a job."""
+    """What is known of a job."""
 
     job: JobRow
     progress: Progress
-    labels: tuple[LabelSummary, ...]
-    failures: tuple[FailureGroup, ...]
-    cost: Cost
-    budget: Budget | None
+    ending: Ending
 
 
 async def print_one(prefix: str) -> None:
     """Print what is known of a job."""
     console = Console()
     known = await _known(prefix)
-    job = known.job
+    job, said = known.job, known.ending
     facts = {
         "job": job.job_id,
         "action": f"{job.action_name} ({', '.join(steps_of(job))})",
@@ -76,21 +63,23 @@ async def print_one(prefix: str) -> None:
         "run by": job.carrier,
         "begun": _moment(job.created_at),
         "ended": _moment(job.ended_at),
-        "cost": _cost(known),
+        "cost": _cost(said),
     }
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
         table.add_row(name, Text(value))
     console.print(table)
-    print_labels(console, known.labels)
-    print_failures(console, known.failures)
+    print_labels(console, said.labels)
+    print_failures(console, said.failures)
+    if said.videos:
+        typer.echo(of_videos(said.videos))
     typer.echo(closing(job, known.progress, interrupted=False))
 
 
 async def print_json(prefix: str) -> None:
     """Print what is known of a job as one JSON object. Times are in UTC."""
     known = await _known(prefix)
-    job = known.job
+    job, said = known.job, known.ending
     document = {
         "job_id": job.job_id,
         "project_id": job.project_id,
@@ -105,10 +94,10 @@ async def print_json(prefix: str) -> None:
         "started_at": _iso(job.started_at),
         "ended_at": _iso(job.ended_at),
         "samples": known.progress.counts,
-        "labels": [asdict(one) for one in known.labels],
-        "failures": [asdict(one) for one in known.failures],
-        "cost": asdict(known.cost),
-        "budget": None if known.budget is None else asdict(known.budget),
+        "labels": [asdict(one) for one in said.labels],
+        "failures": [asdict(one) for one in said.failures],
+        "cost": asdict(said.cost),
+        "budget": None if said.budget is None else asdict(said.budget),
     }
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
@@ -116,14 +105,13 @@ async def print_json(prefix: str) -> None:
 async def follow(prefix: str) -> int:
     """Show a job's progress until it ends or pauses; return the exit code."""
     display = new_display()
-    async with opened_ledger() as ledger:
-        job = await _taken_up(ledger, prefix, display)
+    async with opened_jobs() as jobs:
+        job = await _taken_up(jobs, prefix, display)
+        counted = Progress()
         display.begin(steps_of(job))
         try:
             while True:
-                async with ledger.read() as connection:
-                    counted = await reports.progress(connection, job.job_id)
-                    job = await reports.find_job(connection, job.job_id) or job
+                job, counted = await jobs.look(job.job_id) or (job, counted)
                 display.update(counted, job.total if job.selected else None)
                 if job.ended_at is not None or job.state == "paused":
                     break
@@ -134,38 +122,30 @@ async def follow(prefix: str) -> int:
     return exit_code(job, counted)
 
 
-async def _taken_up(ledger: Ledger, job_id: str, display: Display) -> JobRow:
+async def _taken_up(jobs: JobSource, job_id: str, display: Display) -> JobRow:
     """Return the job; one that was just submitted, and is named in full, once a dispatcher has taken it."""
     end = time.monotonic() + (_TAKEN_UP_WITHIN_S if len(job_id) in _ID_LENGTHS else 0)
     is_told = False
     while time.monotonic() < end:
-        async with ledger.read() as connection:
-            job = await reports.find_job(connection, job_id)
-        if job is not None:
-            return job
+        looked = await jobs.look(job_id)
+        if looked is not None:
+            return looked[0]
         if not is_told:
-            display.note(f"Job {job_id} is not in the ledger yet; waiting for a dispatcher to take it up.")
+            display.note(f"Job {job_id} is not there yet; waiting for a dispatcher to take it up.")
         is_told = True
         await asyncio.sleep(_LOOK_EVERY_S)
-    return await job_of(ledger, job_id)
+    return await job_named(jobs, job_id)
 
 
 async def _known(prefix: str) -> _Known:
-    async with opened_ledger() as ledger:
-        job = await job_of(ledger, prefix)
-        async with ledger.read() as connection:
-            return _Known(
-                job,
-                await reports.progress(connection, job.job_id),
-                await reports.label_summary(connection, job.job_id),
-                await reports.failures(connection, job.job_id),
-                await reports.cost(connection, job.job_id),
-                await spending.budget(connection, JobId(job.job_id)),
-            )
+    async with opened_jobs() as jobs:
+        job = await job_named(jobs, prefix)
+        job, counted = await jobs.look(job.job_id) or (job, Progress())
+        return _Known(job, counted, await jobs.ending(job.job_id))
 
 
-def _cost(known: _Known) -> str:
-    cost, budget = known.cost, known.budget
+def _cost(said: Ending) -> str:
+    cost, budget = said.cost, said.budget
     tokens = cost.input_tokens + cost.output_tokens
     parts = [f"${cost.cost_usd:.4f}", f"{tokens:,} tokens" if tokens else "", duration(cost.seconds)]
     if budget is not None:
@@ -176,6 +156,13 @@ def _cost(known: _Known) -> str:
 
 def _iso(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def _line(job: JobRow, counted: Progress) -> tuple[str, ...]:
+    age = duration(time.time() - job.created_at)
+    state = job.state.replace("_", " ")
+    samples = f"{counted.done}/{counted.total}"
+    return (job.job_id[:12], job.action_name, str(job.project_id), job.mode, state, samples, age)
 
 
 def _moment(seconds: float | None) -> str:

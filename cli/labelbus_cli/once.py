@@ -3,7 +3,6 @@
 import signal
 import sys
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
@@ -19,15 +18,13 @@ from labelbus_runtime.settings import load
 from rich.console import Console
 
 from labelbus_cli.errors import BadInput, CommandError
+from labelbus_cli.job_source import LedgerJobs, job_named
 from labelbus_cli.plan import Wish, new_job_id, unfinished
 from labelbus_cli.progress import Display, LiveDisplay, PlainDisplay
 from labelbus_cli.runner import Outcome, Work, carry_out, release_of, steps_of
 from labelbus_cli.session import ENV_SECRET, Session, configure_logs, opened
 from labelbus_cli.summary import closing, of_videos, print_failures, print_labels
 from labelbus_cli.survey import survey
-
-LAST = "last"
-"""What stands for the newest job wherever an id is asked for; ids are hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +128,7 @@ async def find(session: Session, prefix: str) -> JobRow:
 
 async def job_of(ledger: Ledger, prefix: str) -> JobRow:
     """Return the one job whose id starts with `prefix`; `last` is the newest. Raises `BadInput`."""
-    async with ledger.read() as connection:
-        if prefix == LAST:
-            return only(await reports.list_jobs(connection, limit=1), prefix)
-        return only(await reports.list_jobs(connection, prefix=prefix, limit=6), prefix)
-
-
-def only(found: Sequence[JobRow], prefix: str) -> JobRow:
-    """Return the job that was meant. Raises `BadInput` for none or several."""
-    exact = [job for job in found if job.job_id == prefix]
-    if len(exact or found) == 1:
-        return (exact or list(found))[0]
-    if not found:
-        raise BadInput(f"There is no job '{prefix}'. `labelbus jobs list` shows them.")
-    ids = ", ".join(job.job_id[:12] for job in found)
-    raise BadInput(f"Several jobs begin with '{prefix}': {ids}. Give more of the id.")
+    return await job_named(LedgerJobs(ledger), prefix)
 
 
 async def show(session: Session, outcome: Outcome, report: Path | None, *, most: int = 30) -> None:

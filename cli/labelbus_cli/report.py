@@ -2,18 +2,16 @@
 
 import asyncio
 import base64
-import heapq
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import jinja2
 from labelbus_contracts.jobs import Condition
 from labelbus_contracts.labels import BoundingBox, LabelSet, painted
-from labelbus_ledger import reports
-from labelbus_ledger.remarks import Remark, remarks
-from labelbus_ledger.reports import FailureGroup, JobRow, LabelSummary, LabelTally, Progress, SampleChange
-from sqlalchemy.ext.asyncio import AsyncConnection
+from labelbus_ledger.facts import Facts
+from labelbus_ledger.remarks import Remark
+from labelbus_ledger.reports import JobRow, SampleChange
 
 from labelbus_cli.pictures import NoPicture, colour, readable_on, scaled
 from labelbus_cli.votes import Branches, VoteTable, branches_of, vote_tables
@@ -24,20 +22,6 @@ _WIDEST_PX = 480
 _AT_ONCE = 8
 _REASON = "reason"
 """The metadata key of the official blocks that judge whole images."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the ledger says of a job. `shown` are the samples that changed most."""
-
-    job: JobRow
-    progress: Progress
-    failures: tuple[FailureGroup, ...]
-    labels: tuple[LabelSummary, ...]
-    tally: LabelTally
-    cost: reports.Cost
-    shown: tuple[SampleChange, ...]
-    remarks: Mapping[int, tuple[Remark, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,30 +88,6 @@ class Card:
     votes: tuple[VoteTable, ...]
     remarks: tuple[Remark, ...]
     reason: str
-
-
-async def gather(conn: AsyncConnection, job: JobRow, *, pictures: int) -> Facts:
-    """Read all that the page says. Holds `pictures` samples in memory, whatever the size of the job."""
-    tally = LabelTally()
-    most: list[tuple[int, int, SampleChange]] = []
-    async for change in reports.changes(conn, job.job_id):
-        tally.add(change)
-        entry = (change.difference.size, -change.sample_id, change)
-        if len(most) < pictures:
-            heapq.heappush(most, entry)
-        elif pictures:
-            heapq.heappushpop(most, entry)
-    shown = tuple(change for _, _, change in sorted(most, key=lambda one: one[:2], reverse=True))
-    return Facts(
-        job=job,
-        progress=await reports.progress(conn, job.job_id),
-        failures=await reports.failures(conn, job.job_id),
-        labels=tally.rows(),
-        tally=tally,
-        cost=await reports.cost(conn, job.job_id),
-        shown=shown,
-        remarks=await remarks(conn, job, {change.sample_id for change in shown}),
-    )
 
 
 async def render(facts: Facts, fetch: FetchImage) -> str:

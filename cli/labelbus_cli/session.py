@@ -59,7 +59,7 @@ async def opened(*, studio: StudioSettings | None = None) -> AsyncIterator[Sessi
         clients = StudioClients(studio or load(StudioSettings))
         try:
             client = clients.get(SecretStr(key))
-            project = await _project(client)
+            project = await project_of(client)
             store = SecretStore(ledger, allow_env=True, keys=load(LedgerSettings).secret_keys)
             yield Session(ledger, clients, StudioAccess(clients, store), client, project)
         finally:
@@ -92,7 +92,8 @@ class _Stderr:
         sys.stderr.flush()
 
 
-async def _project(client: StudioClient) -> Project:
+async def project_of(client: StudioClient) -> Project:
+    """Return the project of a client's key. Raises `BadInput` where it is refused, `CommandError`."""
     try:
         return await client.project()
     except KeyRefused as error:

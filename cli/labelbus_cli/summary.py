@@ -85,10 +85,12 @@ def _said(job: JobRow, interrupted: bool) -> str:
 
 def _advice(job: JobRow, progress: Progress, interrupted: bool) -> str:
     short = job.job_id[:8]
+    if job.ended_at is None and "resume" in job.reason:
+        return ""
     if interrupted and job.ended_at is None:
         return f"Run the same command again, or `labelbus jobs resume {short}`, to go on where it stopped."
     if job.state == "paused":
-        return "" if "resume" in job.reason else f"Go on with `labelbus jobs resume {short}`."
+        return f"Go on with `labelbus jobs resume {short}`."
     if job.state == "finished_with_failures" and progress.failed:
         again = f"Try the failed ones again with `labelbus jobs resume {short} --retry-failed`."
         is_preview = job.mode == "preview" and progress.counts.get("proposed")

@@ -35,19 +35,18 @@ def submit(
     """Submit a job to a cluster (Kafka, or LABELBUS_URL with LABELBUS_TOKEN) and print its id."""
     from labelbus_contracts.ids import ProjectId, SecretName
 
-    from labelbus_cli.cluster import publish
+    from labelbus_cli.cluster import action_there, publish
     from labelbus_cli.errors import BadInput
     from labelbus_cli.ids_file import read_ids
     from labelbus_cli.labelers import all_labelers
     from labelbus_cli.plan import Wish, new_job_id
     from labelbus_cli.session import configure_logs
-    from labelbus_cli.stored_actions import action_named
 
     if apply and propose_actions is not None:
         raise BadInput("--apply writes and --propose-actions previews. Give one of them.")
     if not secret.startswith("ledger:"):
         raise BadInput("A cluster finds keys in the ledger only. Store one with `labelbus secrets put NAME`.")
-    spec = loop.run(action_named(action, all_labelers()))
+    spec = loop.run(action_there(action, all_labelers()))
     wish = Wish(
         project_id=ProjectId(project),
         action=spec,

@@ -80,12 +80,16 @@ def report(
     pictures: Annotated[int, typer.Option(min=0, help="How many samples to show, most changed first.")] = 60,
 ) -> None:
     """Write one HTML page with counts, failures, and pictures before and after."""
+    from labelbus_cli.cluster_api import ClusterApi, address, is_given
     from labelbus_cli.once import find
-    from labelbus_cli.publishing import write_report
+    from labelbus_cli.publishing import write_cluster_report, write_report
     from labelbus_cli.session import configure_logs, opened
 
     async def work() -> Path:
         configure_logs()
+        if is_given():
+            async with ClusterApi(address()) as api:
+                return await write_cluster_report(api, job, output, pictures=pictures)
         async with opened() as session:
             return await write_report(session, await find(session, job), output, pictures=pictures)
 
@@ -119,13 +123,17 @@ def apply(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before writing.")] = False,
     on_conflict: Annotated[OnConflictOption, typer.Option()] = "hold",
     report: ReportOption = None,
+    secret: Annotated[
+        str | None,
+        typer.Option("--secret", help="ledger:NAME, another key for a cluster's job than the preview's."),
+    ] = None,
 ) -> None:
     """Write exactly what a preview proposed. Nothing is computed again. A cluster's job is written there."""
     from labelbus_cli.cluster_apply import apply_on_cluster, is_of_a_cluster
     from labelbus_cli.once import apply_preview
 
     if loop.run(is_of_a_cluster(job)):
-        typer.echo(loop.run(apply_on_cluster(job, yes=yes, on_conflict=on_conflict)))
+        typer.echo(loop.run(apply_on_cluster(job, yes=yes, on_conflict=on_conflict, secret=secret)))
         return
 
     raise typer.Exit(loop.run(apply_preview(job, yes=yes, on_conflict=on_conflict, report=report)))

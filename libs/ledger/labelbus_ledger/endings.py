@@ -1,11 +1,13 @@
-"""What is said of a job at its end: labels, failures, videos that were left whole. Reads only."""
+"""What is said of a job at its end: labels, failures, videos left whole, cost. Reads only."""
 
 from dataclasses import dataclass
 
+from labelbus_contracts.ids import JobId
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from labelbus_ledger import reports
-from labelbus_ledger.reports import FailureGroup, LabelSummary
+from labelbus_ledger import reports, spending
+from labelbus_ledger.reports import Cost, FailureGroup, LabelSummary
+from labelbus_ledger.spending import Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +16,9 @@ class Ending:
 
     labels: tuple[LabelSummary, ...]
     failures: tuple[FailureGroup, ...]
-    videos: tuple[int, ...] = ()
+    videos: tuple[int, ...]
+    cost: Cost
+    budget: Budget | None
 
 
 async def ending(conn: AsyncConnection, job_id: str) -> Ending:
@@ -22,5 +26,7 @@ async def ending(conn: AsyncConnection, job_id: str) -> Ending:
     return Ending(
         labels=await reports.label_summary(conn, job_id),
         failures=await reports.failures(conn, job_id),
-        videos=tuple(await reports.videos_left_whole(conn, job_id)),
+        videos=await reports.videos_left_whole(conn, job_id),
+        cost=await reports.cost(conn, job_id),
+        budget=await spending.budget(conn, JobId(job_id)),
     )

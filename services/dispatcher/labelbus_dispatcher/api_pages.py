@@ -1,19 +1,22 @@
 """The HTTP API's routes for pages about a job: labels before and after, and pictures of its samples."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from labelbus_contracts.ids import ProjectId, SampleId
 from labelbus_ledger import dispatcher as ledger_rows
 from labelbus_ledger import endings, reports
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.endings import Ending
 from labelbus_ledger.engine import Ledger
+from labelbus_ledger.facts import Facts, gather
 from labelbus_ledger.reports import JobRow
 from labelbus_runtime.errors import RetryLater
 from labelbus_studio.errors import SampleNotFound, StudioError
 
 from labelbus_dispatcher import problems
+from labelbus_dispatcher.recipes import without_ids
 
 _IMAGE: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"image/jpeg": {}, "image/png": {}}}}
 
@@ -28,6 +31,13 @@ def router(ledger: Ledger, access: StudioAccess | None) -> APIRouter:
         await _job(ledger, job_id)
         async with ledger.read() as conn:
             return await endings.ending(conn, job_id)
+
+    @made.get("/facts")
+    async def facts(job_id: str, pictures: Annotated[int, Query(ge=0, le=1000)] = 60) -> Facts:
+        """Tell what a report shows: counts, cost, and the samples that changed most, before and after."""
+        job = await _job(ledger, job_id)
+        async with ledger.read() as conn:
+            return await gather(conn, replace(job, submit=without_ids(job.submit)), pictures=pictures)
 
     @made.get("/samples/{sample_id}/image", response_class=Response, responses=_IMAGE)
     async def image(job_id: str, sample_id: Annotated[int, Path(ge=1, lt=2**63)]) -> Response:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from labelbus_cli.pictures import colour, readable_on
-from labelbus_cli.report import FetchImage, gather, render
+from labelbus_cli.report import FetchImage, render
 from labelbus_cli.votes import Opinion, branches_of, vote_tables
 from labelbus_contracts.ids import JobId, ProjectId, SecretName
 from labelbus_contracts.jobs import ActionSpec, Branch, Condition, StepSpec
@@ -18,6 +18,7 @@ from labelbus_contracts.v1.commands import SubmitJob
 from labelbus_contracts.v1.message import message_id
 from labelbus_ledger import reports, tables
 from labelbus_ledger.engine import Ledger, LedgerSettings
+from labelbus_ledger.facts import gather
 from labelbus_ledger.reports import difference
 from PIL import Image
 from pydantic import SecretStr
@@ -141,7 +142,7 @@ async def test_the_page_shows_what_changed_most(conn: AsyncConnection) -> None:
     assert job is not None
     facts = await gather(conn, job, pictures=2)
     assert [change.sample_id for change in facts.shown] == [5, 4]
-    assert facts.tally.total.added == 15
+    assert facts.difference.added == 15
 
 
 async def test_a_picture_that_cannot_be_had_leaves_the_page(conn: AsyncConnection) -> None:

@@ -148,7 +148,9 @@ async def test_a_job_is_shown_whole(api: httpx.AsyncClient, ledger: Ledger) -> N
     assert (job["submit"]["action"]["name"], job["submit"]["selection"]["ids"]) == ("test", [])
     assert [one["job_id"] for one in (await api.get("/v1/jobs", params={"prefix": "jo"})).json()] == ["job"]
     assert (await api.get("/v1/jobs", params={"prefix": "x"})).json() == []
-    assert (await api.get("/v1/jobs/job/ending")).json() == {"labels": [], "failures": [], "videos": []}
+    said = (await api.get("/v1/jobs/job/ending")).json()
+    assert (said["labels"], said["failures"], said["cost"]["cost_usd"]) == ([], [], 0.0)
+    assert (await api.get("/v1/jobs/job/facts")).json()["shown"] == []
 
 
 async def test_a_stored_action_is_read(api: httpx.AsyncClient, ledger: Ledger) -> None:

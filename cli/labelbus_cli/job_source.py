@@ -1,0 +1,131 @@
+"""Where commands look at jobs: in the ledger, or by a cluster's HTTP API where LABELBUS_URL names it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from labelbus_dispatcher.api_models import JobDetail
+from labelbus_ledger import reports
+from labelbus_ledger.endings import Ending, ending
+from labelbus_ledger.engine import Ledger
+from labelbus_ledger.reports import JobRow, Progress
+
+from labelbus_cli.cluster_api import ClusterApi, address, is_given
+from labelbus_cli.errors import BadInput
+from labelbus_cli.session import opened_ledger
+
+LAST = "last"
+"""What stands for the newest job wherever an id is asked for; ids are hexadecimal."""
+
+
+class JobSource(Protocol):
+    """What `labelbus jobs` asks about jobs."""
+
+    async def newest(self, *, prefix: str = "", limit: int) -> Sequence[JobRow]:
+        """Return jobs whose id starts with `prefix`, newest first."""
+
+    async def look(self, job_id: str) -> tuple[JobRow, Progress] | None:
+        """Return a job and how far it is; None where nobody has taken it up."""
+
+    async def ending(self, job_id: str) -> Ending:
+        """Return what is to be said of a job at its end."""
+
+
+class LedgerJobs:
+    """Jobs as the ledger has them."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def newest(self, *, prefix: str = "", limit: int) -> Sequence[JobRow]:
+        """Return jobs whose id starts with `prefix`, newest first."""
+        async with self._ledger.read() as connection:
+            return await reports.list_jobs(connection, prefix=prefix, limit=limit)
+
+    async def look(self, job_id: str) -> tuple[JobRow, Progress] | None:
+        """Return a job and how far it is; None where nobody has taken it up."""
+        async with self._ledger.read() as connection:
+            job = await reports.find_job(connection, job_id)
+            return None if job is None else (job, await reports.progress(connection, job_id))
+
+    async def ending(self, job_id: str) -> Ending:
+        """Return what is to be said of a job at its end."""
+        async with self._ledger.read() as connection:
+            return await ending(connection, job_id)
+
+
+class ClusterJobs:
+    """Jobs as a cluster's HTTP API shows them."""
+
+    def __init__(self, api: ClusterApi) -> None:
+        self._api = api
+
+    async def newest(self, *, prefix: str = "", limit: int) -> Sequence[JobRow]:
+        """Return jobs whose id starts with `prefix`, newest first."""
+        found = await self._api.jobs(prefix=prefix, limit=limit)
+        details = [await self._api.job(one.job_id) for one in found]
+        return [row_of(one) for one in details if one is not None]
+
+    async def look(self, job_id: str) -> tuple[JobRow, Progress] | None:
+        """Return a job and how far it is; None where nobody has taken it up."""
+        found = await self._api.job(job_id)
+        return None if found is None else (row_of(found), progress_of(found))
+
+    async def ending(self, job_id: str) -> Ending:
+        """Return what is to be said of a job at its end."""
+        return await self._api.ending(job_id)
+
+
+@asynccontextmanager
+async def opened_jobs() -> AsyncIterator[JobSource]:
+    """Open the cluster that the environment names, else the ledger. Raises `BadInput`."""
+    if is_given():
+        async with ClusterApi(address()) as api:
+            yield ClusterJobs(api)
+        return
+    async with opened_ledger() as ledger:
+        yield LedgerJobs(ledger)
+
+
+async def job_named(jobs: JobSource, prefix: str) -> JobRow:
+    """Return the one job whose id starts with `prefix`; `last` is the newest. Raises `BadInput`."""
+    if prefix == LAST:
+        return only(await jobs.newest(limit=1), prefix)
+    return only(await jobs.newest(prefix=prefix, limit=6), prefix)
+
+
+def only(found: Sequence[JobRow], prefix: str) -> JobRow:
+    """Return the job that was meant. Raises `BadInput` for none or several."""
+    exact = [job for job in found if job.job_id == prefix]
+    if len(exact or found) == 1:
+        return (exact or list(found))[0]
+    if not found:
+        raise BadInput(f"There is no job '{prefix}'. `labelbus jobs list` shows them.")
+    ids = ", ".join(job.job_id[:12] for job in found)
+    raise BadInput(f"Several jobs begin with '{prefix}': {ids}. Give more of the id.")
+
+
+def row_of(job: JobDetail) -> JobRow:
+    """Return a job of the HTTP API as the ledger's reports have it."""
+    return JobRow(
+        job_id=job.job_id,
+        project_id=job.project_id,
+        carrier=job.carrier,
+        action_name=job.action,
+        mode=job.mode,
+        state=job.state,
+        desired_state=job.desired_state,
+        reason=job.reason,
+        run=job.run,
+        selected=job.selected,
+        total=job.total,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+        submit=job.submit,
+    )
+
+
+def progress_of(job: JobDetail) -> Progress:
+    """Return how far a job of the HTTP API is."""
+    return Progress(job.counts, job.open_by_step)
