@@ -1,6 +1,7 @@
 """Show how a job goes on: live on a terminal, as plain lines elsewhere."""
 
 import math
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from rich.text import Text
 
 _WINDOW_S: Final = 15.0
 _LINE_EVERY_S: Final = 5.0
+_UNITS_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_TERM: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
 class Display(Protocol):
@@ -169,6 +172,14 @@ def _remaining(progress: Progress, total: int | None, rate: float) -> str:
         return ""
     left = (total or progress.total) - progress.done
     return f"{rate:.1f}/s, {duration(left / rate)} left" if left > 0 else f"{rate:.1f}/s"
+
+
+def seconds_of(text: str) -> float | None:
+    """Return the seconds of a text like `90d`, `12h` or `1d12h`; None where it is not one."""
+    terms = _TERM.findall(text)
+    if not terms or "".join(number + unit for number, unit in terms) != text.strip():
+        return None
+    return sum(float(number) * _UNITS_S[unit] for number, unit in terms)
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from labelbus_ledger import actions as ledger_actions
 from labelbus_ledger.actions import StoredAction
 
 from labelbus_cli.actions import check_action, nearest, read_action
+from labelbus_cli.cautions import print_cautions
 from labelbus_cli.errors import BadInput
 from labelbus_cli.session import opened_ledger
 
@@ -38,14 +39,16 @@ class Name:
 
 
 async def action_named(text: str, labelers: Mapping[str, Registration]) -> ActionSpec:
-    """Return the action of a file, or a stored one. Raises `BadInput` with every fault.
+    """Return the action of a file, or a stored one; print its cautions. Raises `BadInput` with every fault.
 
     A text that ends like a file, has a slash in it, or is the name of a file that exists is a file.
     """
     if is_file(text):
-        return read_action(Path(text), labelers)
-    spec = (await stored(Name.parse(text))).spec
-    check_action(spec, labelers)
+        spec = read_action(Path(text), labelers)
+    else:
+        spec = (await stored(Name.parse(text))).spec
+        check_action(spec, labelers)
+    print_cautions(spec)
     return spec
 
 
@@ -72,6 +75,7 @@ async def stored(name: Name) -> StoredAction:
 async def keep(path: Path, note: str, labelers: Mapping[str, Registration]) -> StoredAction:
     """Store the action of a file under its name. Raises `BadInput`."""
     spec = read_action(path, labelers)
+    print_cautions(spec)
     if _REVISION.search(spec.name) or is_file(spec.name):
         raise BadInput(
             f"'{spec.name}' cannot be told from a revision or a file. Give the action another name."

@@ -43,12 +43,11 @@ def forget_answers(
 
     An equal question is asked, and paid for, again afterwards. Jobs may run meanwhile.
     """
-    from labelbus_labeling.paid import duration_s
-
     from labelbus_cli.errors import BadInput
+    from labelbus_cli.progress import seconds_of
     from labelbus_cli.session import opened_ledger
 
-    seconds = duration_s(older_than)
+    seconds = seconds_of(older_than)
     if seconds is None:
         raise BadInput(f"--older-than {older_than} is no time. Write one such as 90d, 12h or 1d12h.")
 
@@ -111,11 +110,7 @@ def put_secret(
     project: Annotated[int, typer.Option("--project", help="The project that it is for.")],
     env: Annotated[str, typer.Option("--env", help="Read it from this variable instead of stdin.")] = "",
 ) -> None:
-    """Seal an API key in the ledger, by LABELBUS_URL in the cluster's.
-
-    It is read from stdin or a variable, never from an argument.
-    """
-    from labelbus_cli.cluster_api import ClusterApi, address, is_given
+    """Seal an API key in the ledger. It is read from stdin or a variable, never from an argument."""
     from labelbus_cli.errors import BadInput
     from labelbus_cli.session import opened_ledger
 
@@ -129,9 +124,6 @@ def put_secret(
         from labelbus_ledger.secrets import SecretStore
         from labelbus_ledger.settings import LedgerSettings
         from pydantic import SecretStr
-        if is_given():
-            async with ClusterApi(address()) as api:
-                return await api.put_secret(ProjectId(project), name, SecretStr(secret))
 
         async with opened_ledger() as ledger:
             store = SecretStore(ledger, allow_env=False, keys=LedgerSettings().secret_keys)

@@ -2,13 +2,14 @@
 
 import asyncio
 import base64
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from labelbus_contracts.v1.events import Usage
-from labelbus_labeling.paid import Answer, Estimate, Prices, RateHeaders, image_tokens
+from labelbus_labeling.paid import Answer, Estimate, Prices, RateHeaders, image_tokens, shutdown_notice
 from labelbus_runtime.errors import RetryLater
 
 from labelbus_relabeler.faults import mapped
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
     from openai.types.chat import ChatCompletion
 
+_log = logging.getLogger(__name__)
 REFUSED: Final = "<refused>"
 CUT: Final = "<cut>"
 """What an answer's text begins with where the model refused, or was cut off: both are billed."""
@@ -26,8 +28,6 @@ _THINKING_TOKENS: Final = 8192
 """Room for what a model thinks before it speaks, where it was not told to think nothing."""
 _THINKERS: Final = ("gpt-5", "gpt-6", "o1", "o3", "o4")
 _FRAMING_TOKENS: Final = 32
-_CHARACTERS_PER_TOKEN: Final = 2
-"""Fewer than in any language that is likely, so that an estimate is the worst case."""
 _CONNECT_TIMEOUT_S: Final = 10.0
 _IN_PLACE_S: Final = 10.0
 """How long short faults are tried again in place, in all."""
@@ -51,6 +51,7 @@ class Provider:
         self._clock = clock
         self._client: AsyncOpenAI | None = None
         self._slots = asyncio.Semaphore(settings.concurrency)
+        self._named: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -58,8 +59,16 @@ class Provider:
         return self._settings.provider
 
     def model_for(self, asked: str | None, default: str) -> str:
-        """Return the model: a job's own, else the environment's, else the labeler's default."""
-        return self._settings.model_for(asked, default)
+        """Return the model: a job's own, else the environment's, else the labeler's default.
+
+        The first time that a model is named, warn where it is about to be switched off.
+        """
+        model = self._settings.model_for(asked, default)
+        if model not in self._named:
+            self._named.add(model)
+            if (notice := shutdown_notice(model)) is not None:
+                _log.warning(notice)
+        return model
 
     def effort_for(self, model: str, asked: str | None) -> str | None:
         """Return the reasoning effort that is sent; None sends none."""
@@ -71,7 +80,7 @@ class Provider:
         Raises `SettingsError`.
         """
         self._settings.check_key()
-        self._prices.warn_of_shutdown(self.model_for(None, model))
+        self.model_for(None, model)
         self._client = await asyncio.to_thread(_client, self._settings)
 
     async def close(self) -> None:
@@ -83,11 +92,12 @@ class Provider:
     def worst(self, question: Question, model: str, effort: str | None) -> Estimate:
         """Return the most that a call may take."""
         picture = question.picture
-        said = len(question.system) + len(question.text) + len(question.reminder) + len(str(question.schema))
+        said = (question.system, question.text, question.reminder, str(question.schema or ""))
+        bytes_said = sum(len(text.encode()) for text in said)  # a token is one byte at least
         seen = image_tokens(model, picture.width, picture.height, question.detail)
         return self._prices.worst(
             model,
-            input_tokens=_FRAMING_TOKENS + seen + said // _CHARACTERS_PER_TOKEN,
+            input_tokens=_FRAMING_TOKENS + seen + bytes_said,
             output_tokens=_output_tokens(question, model, effort),
         )
 
@@ -133,12 +143,17 @@ class Provider:
         self, completion: "ChatCompletion", model: str, headers: dict[str, str], seconds: float
     ) -> Answer:
         try:
-            text, usage, cached = _text(completion), _usage(completion, seconds), _cached_tokens(completion)
+            text, usage = _text(completion), _usage(completion, seconds)
+            cached, written = _cached_tokens(completion), _written_tokens(completion)
             answered = completion.model or model
         except (AttributeError, TypeError, ValueError, IndexError) as error:
             fact = f"{self.name} gave an answer that is no chat completion. Check OPENAI_BASE_URL."
             raise RetryLater(fact, code="provider-answer") from error
-        cost = self._prices.cost(answered, usage, cached_tokens=cached) or self._prices.cost(model, usage)
+        costs = (
+            self._prices.cost(name, usage, cached_tokens=cached, written_tokens=written)
+            for name in (answered, model)
+        )
+        cost = next((one for one in costs if one), 0.0)
         usage = usage.model_copy(update={"cost_usd": cost})
         return Answer(text, usage, answered, limits=RateHeaders.read(headers))
 
@@ -225,3 +240,9 @@ def _usage(completion: "ChatCompletion", seconds: float) -> Usage:
 def _cached_tokens(completion: "ChatCompletion") -> int:
     details = completion.usage.prompt_tokens_details if completion.usage else None
     return (details.cached_tokens or 0) if details else 0
+
+
+def _written_tokens(completion: "ChatCompletion") -> int:
+    """Return the input that the provider put into its cache, which some models bill higher."""
+    details = completion.usage.prompt_tokens_details if completion.usage else None
+    return (details.cache_write_tokens or 0) if details else 0

@@ -1,8 +1,24 @@
 """How progress is counted and said."""
 
 import pytest
-from labelbus_cli.progress import PlainDisplay, Rates, duration
+from labelbus_cli.progress import PlainDisplay, Rates, duration, seconds_of
 from labelbus_ledger.reports import Progress
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90d", 90 * 86_400),
+        ("1d12h", 129_600),
+        ("1.5m", 90),
+        ("0s", 0),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_time_spans_are_read(text: str, seconds: float | None) -> None:
+    """A span is numbers with units; another text is none."""
+    assert seconds_of(text) == seconds
 
 
 class Clock:

@@ -1,13 +1,15 @@
 """Prices, digests, headers and settings of paid calls."""
 
 import math
+import re
 from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from labelbus_contracts.v1.events import Usage
-from labelbus_labeling.paid import Prices, RateHeaders, digest_of, duration_s, retry_after_s
+from labelbus_labeling.paid import Price, Prices, RateHeaders, digest_of, retry_after_s, shutdown_notice
+from labelbus_labeling.paid.price_list import PRICES, SHUTDOWNS
 from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_runtime.errors import SettingsError
 
@@ -19,6 +21,26 @@ def test_cost() -> None:
     assert Prices().cost("gpt-6-luna", usage, cached_tokens=1_000_000) == pytest.approx(0.06)
 
 
+def test_writing_to_the_cache_is_billed() -> None:
+    """What the provider puts into its cache costs a quarter more from gpt-5.6 on; a worst case expects it."""
+    usage = Usage(input_tokens=1_000_000)
+    assert Prices().cost("gpt-6-luna", usage, written_tokens=1_000_000) == pytest.approx(0.125)
+    both = Prices().cost("gpt-6-luna", usage, cached_tokens=600_000, written_tokens=600_000)
+    assert both == pytest.approx(0.4 * 0.125 + 0.6 * 0.01)
+    assert Prices().cost("gpt-4o", usage, written_tokens=1_000_000) == pytest.approx(2.50)
+    worst = Prices().worst("gpt-6-luna", input_tokens=1_000_000, output_tokens=0)
+    assert worst.cost_usd == pytest.approx(0.125)
+
+
+def test_every_listed_price_has_its_day() -> None:
+    """Each was seen on a day, and says so; one's own price names the setting; an unknown one asks for it."""
+    assert all(price.seen is not None for price in PRICES.values())
+    assert Prices().said_of("gpt-6-luna-2026-09-22").endswith("by OpenAI's list on 2026-09-28")
+    assert Prices({"mine": Price(1, 0, 2)}).said_of("mine").endswith("by LABELBUS_PRICES")
+    assert "no price is known of mystery" in Prices().said_of("mystery")
+    assert set(SHUTDOWNS) & set(PRICES) >= {"gpt-4o", "gpt-5"}
+
+
 def test_published_crop_prices() -> None:
     """A thousand crops of 64 pixels, 60 words of prompt and 8 of answer cost $0.44 at gpt-4o, detail low."""
     usage = Usage(input_tokens=85 + 60, output_tokens=8)
@@ -27,9 +49,10 @@ def test_published_crop_prices() -> None:
 
 def test_overrides() -> None:
     """LABELBUS_PRICES adds models and replaces prices; others stay."""
-    prices = Prices.of({"LABELBUS_PRICES": '{"mine": [1, 0, 2], "gpt-4o": [0, 0, 0]}'})
+    prices = Prices.of({"LABELBUS_PRICES": '{"mine": [1, 0, 2], "own": [1, 0, 2, 3], "gpt-4o": [0, 0, 0]}'})
     usage = Usage(input_tokens=500_000, output_tokens=500_000)
     assert prices.cost("mine", usage) == 1.5
+    assert prices.worst("own", input_tokens=1_000_000, output_tokens=0).cost_usd == 3.0
     assert prices.cost("gpt-4o", usage) == 0.0
     assert prices.cost("gpt-5", usage) > 0
 
@@ -57,13 +80,14 @@ def test_unknown_model() -> None:
         ("gpt-5-mini-2025-08-07", date(2027, 1, 1), "was switched off on 2026-12-11"),
         ("gpt-4o", date(2026, 11, 14), None),
         ("gpt-6-luna", date(2030, 1, 1), None),
+        ("ft:gpt-4o-2024-08-06:us:cats:x1", date(2027, 1, 1), "switched off on 2027-01-14 \\(in 13 days\\)"),
+        ("gpt-4o-2024-05-13", date(2026, 11, 1), "was switched off on 2026-10-23"),
     ],
 )
-def test_shutdown(model: str, today: date, warns: str | None, caplog: pytest.LogCaptureFixture) -> None:
-    """A model is warned about from 60 days before it is switched off."""
-    text = Prices().warn_of_shutdown(model, today=today)
-    assert (text is None) == (warns is None)
-    assert warns is None or caplog.records[0].getMessage() == text
+def test_shutdown(model: str, today: date, warns: str | None) -> None:
+    """A model is warned about from 60 days before it is switched off, and one that is made of it."""
+    text = shutdown_notice(model, today=today)
+    assert re.search(warns, text or "") if warns else text is None
 
 
 @given(st.lists(st.binary(max_size=4), max_size=4), st.lists(st.binary(max_size=4), max_size=4))
@@ -80,23 +104,6 @@ def test_digest_is_stable() -> None:
     assert digest_of("a") != digest_of(b"a")
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("6m0s", 360),
-        ("1s", 1),
-        ("120ms", 0.12),
-        ("1h2m3.5s", 3723.5),
-        ("soon", None),
-        ("", None),
-        ("5", None),
-    ],
-)
-def test_durations(text: str, seconds: float | None) -> None:
-    """Durations as providers write them are understood, other texts are not."""
-    assert duration_s(text) == seconds
-
-
 def test_retry_after() -> None:
     """Milliseconds come before seconds, and a date is the time until then."""
     now = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
@@ -111,7 +118,7 @@ def test_rate_headers() -> None:
     """Limits are read whatever the case of the names; zero and minus one mean unknown."""
     headers = {"X-Ratelimit-Limit-Requests": "500", "x-ratelimit-limit-tokens": "-1"}
     assert RateHeaders.read(headers) == RateHeaders(requests_per_min=500)
-    assert RateHeaders.read({"x-ratelimit-remaining-tokens": "0"}) == RateHeaders(remaining_tokens=0)
+    assert RateHeaders.read({"x-ratelimit-remaining-tokens": "0"}) is None
     assert RateHeaders.read({"content-type": "application/json"}) is None
 
 

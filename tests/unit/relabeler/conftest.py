@@ -30,7 +30,7 @@ class Stand:
         """What a labeler's environment says to find it."""
         return {"OPENAI_BASE_URL": f"{self.url}/v1", "OPENAI_API_KEY": KEY, "OPENAI_MODEL": "simulated"}
 
-    def says(self, *answers: str, **message: str) -> None:
+    def says(self, *answers: str, **message: Any) -> None:
         """Give these answers next, whatever is asked."""
         for answer in answers:
             self.desk.mishaps.append(Mishap(200, completion(answer, **message)))
@@ -41,7 +41,7 @@ class Stand:
         self.desk.mishaps.append(Mishap(status, body, {k.replace("_", "-"): v for k, v in headers.items()}))
 
 
-def completion(text: str, *, finish: str = "stop", refusal: str = "") -> dict[str, Any]:
+def completion(text: str, *, finish: str = "stop", refusal: str = "", written: int = 0) -> dict[str, Any]:
     """Return the body of one answer."""
     return {
         "id": "chatcmpl-x",
@@ -55,7 +55,12 @@ def completion(text: str, *, finish: str = "stop", refusal: str = "") -> dict[st
                 "message": {"role": "assistant", "content": text, "refusal": refusal or None},
             }
         ],
-        "usage": {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107},
+        "usage": {
+            "prompt_tokens": 100,
+            "completion_tokens": 7,
+            "total_tokens": 107,
+            "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": written},
+        },
     }
 
 

@@ -36,10 +36,10 @@ def test_another_process_there_is_not() -> None:
 
 def test_no_default_model_is_about_to_end() -> None:
     """Neither has a listed date."""
-    from labelbus_labeling.paid import Prices
+    from labelbus_labeling.paid import shutdown_notice
 
-    assert Prices().warn_of_shutdown(DEFAULT_MODEL) is None
-    assert Prices().warn_of_shutdown(DETECTION_MODEL) is None
+    assert shutdown_notice(DEFAULT_MODEL) is None
+    assert shutdown_notice(DETECTION_MODEL) is None
 
 
 def test_margin_and_enlarging_change_what_is_shown_only() -> None:

@@ -124,6 +124,20 @@ async def test_usage_and_cost_are_the_answers(stand: "Stand") -> None:
     assert worst.cost_usd > usage.cost_usd
 
 
+async def test_what_the_provider_puts_into_its_cache_costs_more(stand: "Stand") -> None:
+    """Tokens that it says it cached are billed at their own price, and the worst case expects that of all."""
+    settings = ProviderSettings.from_environment(stand.environ)
+    provider = Provider(settings, prices=Prices({"simulated": Price(1.0, 0.1, 10.0, written_usd=1.25)}))
+    await provider.open("gpt-6-luna")
+    stand.says("cat", written=80)
+    usage = (await provider.answer(QUESTION, "simulated", None)).usage
+    await provider.close()
+    assert usage.cost_usd == pytest.approx((20 + 80 * 1.25 + 70) * 1e-6)
+    worst = provider.worst(QUESTION, "simulated", None)
+    assert worst.cost_usd == pytest.approx((worst.input_tokens * 1.25 + worst.output_tokens * 10) * 1e-6)
+    assert worst.input_tokens > len(QUESTION.text.encode())
+
+
 async def test_a_local_server_needs_no_key() -> None:
     """OPENAI_BASE_URL alone is enough, and no effort is sent to a model that may know none."""
     desk = Desk()
@@ -154,10 +168,14 @@ async def test_what_is_missing_is_said() -> None:
 
 
 async def test_a_model_about_to_end_is_warned_of(stand: "Stand", caplog: pytest.LogCaptureFixture) -> None:
-    """At the start, by name and date; the default one is not."""
+    """At the start, by name and date, or when a job names it, once; the default one is not."""
     with caplog.at_level(logging.WARNING):
         await ask(stand.environ | {"OPENAI_MODEL": "gpt-4o"})
         assert "gpt-4o" in caplog.text
+        caplog.clear()
+        provider = Provider(ProviderSettings.from_environment(stand.environ))
+        assert [provider.model_for("gpt-5-mini", "simulated") for _ in range(3)] == ["gpt-5-mini"] * 3
+        assert len(caplog.records) == 1
         caplog.clear()
         await ask({**stand.environ, "OPENAI_MODEL": ""})
         assert caplog.text == ""

@@ -2,9 +2,10 @@
 
 from labelbus_labeling.paid.answer import Answer, Estimate, PaidCalls, Unmetered
 from labelbus_labeling.paid.digest import digest_of
-from labelbus_labeling.paid.headers import RateHeaders, duration_s, retry_after_s
+from labelbus_labeling.paid.headers import RateHeaders, retry_after_s
 from labelbus_labeling.paid.image_tokens import image_tokens
-from labelbus_labeling.paid.prices import Price, Prices
+from labelbus_labeling.paid.price_list import Price
+from labelbus_labeling.paid.prices import Prices, shutdown_notice
 
 __all__ = [
     "Answer",
@@ -15,7 +16,7 @@ __all__ = [
     "RateHeaders",
     "Unmetered",
     "digest_of",
-    "duration_s",
     "image_tokens",
     "retry_after_s",
+    "shutdown_notice",
 ]

@@ -1,24 +1,22 @@
 """What a provider's answer says about its limits: the headers `x-ratelimit-*` and `retry-after`."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final, Self
-
-_UNITS_S: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_TERM = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
 class RateHeaders:
-    """Limits per minute and what is left of them; None where the provider does not say."""
+    """Limits per minute; None where the provider does not say.
+
+    What is left of them is not read: it counts calls that are still under way elsewhere, and the ledger
+    knows of those.
+    """
 
     requests_per_min: int | None = None
     tokens_per_min: int | None = None
-    remaining_requests: int | None = None
-    remaining_tokens: int | None = None
 
     @classmethod
     def read(cls, headers: Mapping[str, str]) -> Self | None:
@@ -28,10 +26,8 @@ class RateHeaders:
         """
         lower = {name.lower(): value for name, value in headers.items()}
         found = cls(
-            requests_per_min=_count(lower, "limit-requests", least=1),
-            tokens_per_min=_count(lower, "limit-tokens", least=1),
-            remaining_requests=_count(lower, "remaining-requests", least=0),
-            remaining_tokens=_count(lower, "remaining-tokens", least=0),
+            requests_per_min=_count(lower, "limit-requests"),
+            tokens_per_min=_count(lower, "limit-tokens"),
         )
         return None if found == cls() else found
 
@@ -47,17 +43,9 @@ def retry_after_s(headers: Mapping[str, str], *, now: datetime | None = None) ->
     return _until(text, now or datetime.now(UTC)) if seconds is None and text else seconds
 
 
-def duration_s(text: str) -> float | None:
-    """Return the seconds of a text like `6m0s`, `120ms` or `1h2m3.5s`; None where it is not one."""
-    terms = _TERM.findall(text)
-    if not terms or "".join(number + unit for number, unit in terms) != text.strip():
-        return None
-    return sum(float(number) * _UNITS_S[unit] for number, unit in terms)
-
-
-def _count(headers: Mapping[str, str], name: str, *, least: int) -> int | None:
+def _count(headers: Mapping[str, str], name: str) -> int | None:
     number = _number(headers.get(f"x-ratelimit-{name}", ""))
-    return None if number is None or number < least else int(number)
+    return None if number is None or number < 1 else int(number)
 
 
 def _number(text: str) -> float | None:

@@ -1,11 +1,9 @@
 """What models cost, and when they are switched off. `LABELBUS_PRICES` adds models and overrides prices."""
 
 import json
-import logging
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final, Self
 
@@ -13,47 +11,11 @@ from labelbus_contracts.v1.events import Usage
 from labelbus_runtime.errors import SettingsError
 
 from labelbus_labeling.paid.answer import Estimate
+from labelbus_labeling.paid.price_list import PRICES, SHUTDOWNS, Price
 
 SETTING: Final = "LABELBUS_PRICES"
 _MILLION: Final = 1_000_000
 _WARN_DAYS: Final = 60
-_SHUTDOWN_JANUARY = date(2027, 1, 14)
-_SHUTDOWN_DECEMBER = date(2026, 12, 11)
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """US dollars per million tokens: input, input that the provider had cached, output."""
-
-    input_usd: float
-    cached_usd: float
-    output_usd: float
-
-
-PRICES: Final[Mapping[str, Price]] = {
-    "gpt-6-luna": Price(0.10, 0.01, 0.50),
-    "gpt-5": Price(1.25, 0.125, 10.0),
-    "gpt-5-mini": Price(0.25, 0.025, 2.0),
-    "gpt-5-nano": Price(0.05, 0.005, 0.40),
-    "gpt-4.1": Price(2.0, 0.50, 8.0),
-    "gpt-4.1-mini": Price(0.40, 0.10, 1.60),
-    "gpt-4.1-nano": Price(0.10, 0.025, 0.40),
-    "gpt-4o": Price(2.50, 1.25, 10.0),
-    "gpt-4o-mini": Price(0.15, 0.075, 0.60),
-    "o4-mini": Price(1.10, 0.275, 4.40),
-}
-"""List prices without batch or flex discounts."""
-
-SHUTDOWNS: Final[Mapping[str, date]] = {
-    "gpt-4o": _SHUTDOWN_JANUARY,
-    "gpt-4o-mini": _SHUTDOWN_JANUARY,
-    "gpt-4.1": _SHUTDOWN_JANUARY,
-    "gpt-4.1-mini": _SHUTDOWN_JANUARY,
-    "gpt-5": _SHUTDOWN_DECEMBER,
-    "gpt-5-mini": _SHUTDOWN_DECEMBER,
-    "gpt-5-nano": _SHUTDOWN_DECEMBER,
-}
 
 
 class Prices:
@@ -64,7 +26,10 @@ class Prices:
 
     @classmethod
     def of(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read `LABELBUS_PRICES`, JSON: `{"model": [input, cached, output]}`. Raises `SettingsError`."""
+        """Read `LABELBUS_PRICES`, JSON: `{"model": [input, cached, output]}`. Raises `SettingsError`.
+
+        A fourth number is the price of input that the provider puts into its cache.
+        """
         text = environ.get(SETTING, "").strip()
         return cls(_overrides(text) if text else None)
 
@@ -73,43 +38,57 @@ class Prices:
         name = _listed(model, self._table)
         return None if name is None else self._table[name]
 
-    def cost(self, model: str, usage: Usage, *, cached_tokens: int = 0) -> float:
+    def cost(self, model: str, usage: Usage, *, cached_tokens: int = 0, written_tokens: int = 0) -> float:
         """Return the US dollars of a usage; 0 where the price is unknown.
 
-        `cached_tokens` of the input were read from the provider's own prompt cache.
+        `cached_tokens` of the input were read from the provider's own prompt cache, `written_tokens` of it
+        put there.
         """
         price = self.price(model)
         if price is None:
             return 0.0
         cached = min(cached_tokens, usage.input_tokens)
+        written = min(written_tokens, usage.input_tokens - cached)
         dollars = (
-            (usage.input_tokens - cached) * price.input_usd
+            (usage.input_tokens - cached - written) * price.input_usd
             + cached * price.cached_usd
+            + written * (price.input_usd if price.written_usd is None else price.written_usd)
             + usage.output_tokens * price.output_usd
         )
         return dollars / _MILLION
 
     def worst(self, model: str, *, input_tokens: int, output_tokens: int) -> Estimate:
-        """Return the estimate of a call that takes at most so many tokens."""
-        usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
-        known = self.price(model) is not None
-        return Estimate(input_tokens, output_tokens, self.cost(model, usage) if known else math.inf)
+        """Return the estimate of a call that takes at most so many tokens, none of them cached before."""
+        price = self.price(model)
+        if price is None:
+            return Estimate(input_tokens, output_tokens, math.inf)
+        dollars = input_tokens * price.dearest_input_usd + output_tokens * price.output_usd
+        return Estimate(input_tokens, output_tokens, dollars / _MILLION)
 
-    def shutdown_date(self, model: str) -> date | None:
-        """Return when a model is switched off; None where no date is listed."""
-        name = _listed(model, SHUTDOWNS)
-        return None if name is None else SHUTDOWNS[name]
+    def said_of(self, model: str) -> str:
+        """Return the price in words, and how old it is."""
+        price = self.price(model)
+        if price is None:
+            return f"no price is known of {model}; give it in {SETTING}"
+        source = f"{SETTING}" if price.seen is None else f"OpenAI's list on {price.seen}"
+        return f"{model}: ${price.input_usd:g} in, ${price.output_usd:g} out per million tokens, by {source}"
 
-    def warn_of_shutdown(self, model: str, *, today: date | None = None) -> str | None:
-        """Log and return a warning where a model is switched off within 60 days, or is off already."""
-        ends = self.shutdown_date(model)
-        days = None if ends is None else (ends - (today or datetime.now(UTC).date())).days
-        if days is None or days > _WARN_DAYS:
-            return None
-        when = f"is switched off on {ends} (in {days} days)" if days > 0 else f"was switched off on {ends}"
-        text = f"The model {model} {when}. Name another one, such as gpt-6-luna."
-        _log.warning(text)
-        return text
+
+def shutdown_date(model: str) -> date | None:
+    """Return when OpenAI switches a model off, or the model that it is fine-tuned from; None for no date."""
+    base = model.removeprefix("ft:").partition(":")[0] if model.startswith("ft:") else model
+    name = _listed(base, SHUTDOWNS)
+    return None if name is None else SHUTDOWNS[name]
+
+
+def shutdown_notice(model: str, *, today: date | None = None) -> str | None:
+    """Return a warning where a model is switched off within 60 days, or is off already."""
+    ends = shutdown_date(model)
+    days = None if ends is None else (ends - (today or datetime.now(UTC).date())).days
+    if days is None or days > _WARN_DAYS:
+        return None
+    when = f"is switched off on {ends} (in {days} days)" if days > 0 else f"was switched off on {ends}"
+    return f"The model {model} {when}. Name another one, such as gpt-6-luna."
 
 
 def _listed(model: str, table: Mapping[str, object]) -> str | None:
@@ -140,9 +119,10 @@ def _overrides(text: str) -> dict[str, Price]:
 
 
 def _price(values: object) -> Price:
-    if not isinstance(values, list) or len(values) != 3:
-        raise ValueError("a price is a list of three numbers")
+    if not isinstance(values, list) or len(values) not in (3, 4):
+        raise ValueError("a price is a list of three or four numbers")
     numbers = [float(value) for value in values]
     if any(number < 0 or not math.isfinite(number) for number in numbers):
         raise ValueError("a price is not below 0")
-    return Price(*numbers)
+    input_usd, cached_usd, output_usd, *more = numbers
+    return Price(input_usd, cached_usd, output_usd, written_usd=more[0] if more else None)
