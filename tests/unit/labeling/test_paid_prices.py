@@ -138,6 +138,22 @@ def test_rate_settings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("provider", "named", "key"),
+    [
+        ("api.openai.com", "OPENAI", "OPENAI_API_KEY"),
+        ("eyes.openai.azure.com", "AZURE", "AZURE_OPENAI_API_KEY"),
+        ("huggingface", "HUGGINGFACE", "HF_API_KEY"),
+        ("localhost:8000", "LOCALHOST_8000", "LOCALHOST_8000_API_KEY"),
+    ],
+)
+def test_providers_are_called_by_a_short_name(provider: str, named: str, key: str) -> None:
+    """Labelers name providers by their host; settings and keys by what people call them."""
+    settings = RateSettings.of({f"LABELBUS_RATE_{named}_RPM": "7", key: "k-1", "OTHER_API_KEY": "k-2"})
+    assert settings.limits(provider, "luna").requests_per_min == 7
+    assert settings.bucket(provider, "luna").key == settings.keys[key]
+
+
+@pytest.mark.parametrize(
     "environ",
     [
         {"LABELBUS_RATE_OPENAI_RPM": "many"},

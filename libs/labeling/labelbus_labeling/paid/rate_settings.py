@@ -1,6 +1,7 @@
 """Whose limits a call counts against, and what settings say of them.
 
-`LABELBUS_RATE_OPENAI_RPM=500`, `LABELBUS_RATE_OPENAI_TPM=60000` hold for each model of a provider;
+`LABELBUS_RATE_OPENAI_RPM=500`, `LABELBUS_RATE_OPENAI_TPM=60000` hold for each model of a provider: OPENAI,
+AZURE, HUGGINGFACE, or a host with `_` for what is neither letter nor digit (`LOCALHOST_8000`);
 `LABELBUS_RATES={"gpt-6-luna": {"rpm": 500, "tpm": 60000}}` for one model. Without them limits are learned
 from the headers of answers. `LABELBUS_RATE_WAIT_S` is how long a call may wait in place for its turn.
 """
@@ -20,7 +21,9 @@ from labelbus_runtime.errors import SettingsError
 
 MODELS_SETTING: Final = "LABELBUS_RATES"
 WAIT_SETTING: Final = "LABELBUS_RATE_WAIT_S"
-_KEYS: Final = {"huggingface": ("HF_API_KEY", "HF_TOKEN"), "azure": ("AZURE_OPENAI_API_KEY",)}
+_KEYS: Final = {"HUGGINGFACE": ("HF_API_KEY", "HF_TOKEN"), "AZURE": ("AZURE_OPENAI_API_KEY",)}
+_OPENAI_HOST: Final = "api.openai.com"
+_AZURE_HOSTS: Final = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _NAME = re.compile(r"LABELBUS_RATE_(?P<provider>[A-Z0-9_]+)_(?P<unit>RPM|TPM)")
 
 
@@ -45,18 +48,24 @@ class RateSettings:
 
     def limits(self, provider: str, model: str) -> Limits:
         """Return what settings say of a model; the model's own limits come before its provider's."""
-        general = self.providers.get(_upper(provider), Limits())
+        general = self.providers.get(_called(provider), Limits())
         own = self.models.get(model)
         return general if own is None else own.or_else(general.requests_per_min, general.tokens_per_min)
 
     def bucket(self, provider: str, model: str) -> Bucket:
         """Return whose limits a call counts against. The key is a fingerprint, from which none follows."""
-        names = (f"{_upper(provider)}_API_KEY", *_KEYS.get(provider.split("-")[0], ()), "OPENAI_API_KEY")
+        called = _called(provider)
+        names = (f"{called}_API_KEY", *_KEYS.get(called, ()), "OPENAI_API_KEY")
         key = next((self.keys[name] for name in names if name in self.keys), "")
         return Bucket(provider, model, key)
 
 
-def _upper(provider: str) -> str:
+def _called(provider: str) -> str:
+    """Return the provider as settings call it: OPENAI, AZURE, HUGGINGFACE, or its host (`LOCALHOST_8000`)."""
+    if provider == _OPENAI_HOST:
+        return "OPENAI"
+    if provider.endswith(_AZURE_HOSTS):
+        return "AZURE"
     return re.sub(r"[^A-Z0-9]", "_", provider.upper())
 
 
