@@ -4,7 +4,7 @@ import math
 import secrets
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,10 +12,12 @@ from typing import Final
 import typer
 from labelbus_committer.settings import CommitterSettings
 from labelbus_contracts.jobs import ActionSpec
+from labelbus_labeling.paid import Prices
 from labelbus_labeling.paid.dry import DryRun
 from labelbus_ledger import reports, spending
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger, LedgerSettings
+from labelbus_ledger.remarks import models_of
 from labelbus_ledger.reports import Cost
 from labelbus_ledger.secrets import SecretStore
 from labelbus_runtime.settings import load
@@ -23,6 +25,7 @@ from labelbus_runtime.settings import load
 from labelbus_cli.errors import BadInput
 from labelbus_cli.once import new_display, work_for
 from labelbus_cli.plan import Wish
+from labelbus_cli.progress import PlainDisplay
 from labelbus_cli.runner import Outcome, carry_out
 from labelbus_cli.session import Session, configure_logs, opened
 from labelbus_cli.survey import survey
@@ -100,12 +103,15 @@ async def _pilot(session: Session, wish: Wish, asked: Asked, total: int) -> int:
     async with session.ledger.read() as conn:
         costs = await reports.cost_of_samples(conn, outcome.job.job_id)
         budget = await spending.budget(conn, work.job_id)
+        models = await models_of(conn, outcome.job.job_id)
     calls = budget.calls if budget else 0
     spent = budget.spent_usd + budget.held_usd if budget else 0.0
     _tell_pilot(outcome, len(costs), calls, spent)
-    if not costs:
+    if not costs or outcome.job.state == "paused":
         return 1
     _tell_whole(list(costs.values()), calls, total)
+    if calls:
+        _tell_prices(models)
     return outcome.exit_code
 
 
@@ -126,13 +132,19 @@ def _tell_whole(costs: Sequence[Cost], calls: int, total: int) -> None:
     typer.echo(f"  calls   {_number(calls / len(costs) * total)}")
     typer.echo(f"  tokens  {_number(tokens.value)} ({_number(tokens.low)} to {_number(tokens.high)})")
     typer.echo(f"  cost    {_money(money.value)} ({_money(money.low)} to {_money(money.high)})")
-    if calls and not money.value:
-        typer.echo("The price of the model is unknown or nothing. LABELBUS_PRICES names prices.")
+
+
+def _tell_prices(models: Iterable[str]) -> None:
+    """Say by which prices the cost was reckoned, and how old they are."""
+    prices = Prices.of()
+    for model in sorted(models):
+        if prices.price(model) is not None:
+            typer.echo(f"  price   {prices.said_of(model)}")
 
 
 async def _dry(session: Session, wish: Wish, total: int) -> int:
     """Go through some samples with a desk that refuses every call, on a ledger that is thrown away."""
-    dry, display = DryRun(), new_display()
+    dry, display = DryRun(), PlainDisplay(lambda _: None)  # every sample ends as failed: nobody need see that
     work = await work_for(session, wish, display, new=True)
     outcome = await carry_out(session, work, display, committer=load(CommitterSettings), paid=dry)
     samples = outcome.progress.done
@@ -143,11 +155,13 @@ async def _dry(session: Session, wish: Wish, total: int) -> int:
     worst = sum(one.cost_usd for one in dry.asked if not math.isinf(one.cost_usd))
     tokens = sum(one.tokens for one in dry.asked)
     typer.echo(f"At most, from {samples} of {_number(total)} samples, up to their first paid step:")
-    typer.echo(f"  calls   {_number(len(dry.asked) * scale)}  ({', '.join(sorted(dry.models)) or 'none'})")
+    calls = sum(one.calls for one in dry.asked)
+    typer.echo(f"  calls   {_number(calls * scale)}  ({', '.join(sorted(dry.models)) or 'none'})")
     typer.echo(f"  tokens  {_number(tokens * scale)}")
     typer.echo(f"  cost    {_money(worst * scale)}")
-    if dry.unpriced:
-        typer.echo(f"No price is known of {', '.join(sorted(dry.unpriced))}. Give it in LABELBUS_PRICES.")
+    _tell_prices(dry.models)
+    for model, setting in sorted(dry.unpriced.items()):
+        typer.echo(f"  price   unknown of {model}, and not in the cost; give it in {setting}")
     return 0
 
 

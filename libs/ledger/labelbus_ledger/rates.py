@@ -70,14 +70,14 @@ class Rate:
     frozen_until: float = 0.0
 
     def reserve(
-        self, now: float, tokens: int, limits: Limits, *, most_wait_s: float
+        self, now: float, tokens: int, limits: Limits, *, most_wait_s: float, requests: int = 1
     ) -> "tuple[Rate, Slot | TooSoon]":
-        """Take a place for one request of so many tokens, if there is one within `most_wait_s`."""
+        """Take a place for requests of so many tokens in all, if there is one within `most_wait_s`."""
         start = max(now, self.frozen_until)  # what gathered during a freeze does not start at once
         requests_at, tokens_at = max(self.requests_free_at, start), max(self.tokens_free_at, start)
         wait_s = max(0.0, max(requests_at, tokens_at) - limits.burst_s - now, self.frozen_until - now)
         if wait_s > most_wait_s:
             return self, TooSoon(wait_s)
-        slot = Slot(wait_s, limits.request_s(), tokens * limits.token_s())
+        slot = Slot(wait_s, requests * limits.request_s(), tokens * limits.token_s())
         taken = Rate(requests_at + slot.requests_s, tokens_at + slot.tokens_s, self.frozen_until)
         return taken, slot

@@ -51,5 +51,12 @@ async def remarks(
     return found
 
 
+async def models_of(conn: AsyncConnection, job_id: str) -> tuple[str, ...]:
+    """Return the models that answered in a job, by name."""
+    c = label_events.c
+    query = sa.select(c.model).distinct().where(c.job_id == job_id, c.model.is_not(None)).order_by(c.model)
+    return tuple((await conn.execute(query)).scalars())
+
+
 def _notes(text: str | None) -> tuple[str, ...]:
     return _NOTES.validate_json(text) if text else ()

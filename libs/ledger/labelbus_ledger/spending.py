@@ -64,7 +64,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One call to reserve: the worst case of its cost and tokens. An infinite cost fits no budget."""
+    """One question to reserve: the most that it may take. An infinite cost fits no budget."""
 
     job_id: JobId
     bucket: Bucket
@@ -72,6 +72,7 @@ class Wish:
     tokens: int
     limits: Limits
     most_wait_s: float
+    requests: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +95,15 @@ class Reserved:
 class Settlement:
     """What became of a reservation.
 
-    `used_tokens` None: nothing is known, the worst case stays. `sent` False gives back the request too.
+    `used_tokens` None: nothing is known, the worst case stays. `sent` is how many requests were made; the
+    others are given back, and None is all that were reserved.
     `freeze_s` holds every call of the bucket for so long. Learned limits are per minute.
     """
 
     reserved: Reserved
     spent_usd: float
     used_tokens: int | None = None
-    sent: bool = True
+    sent: int | None = None
     freeze_s: float = 0.0
     requests_per_min: float | None = None
     tokens_per_min: float | None = None
@@ -158,7 +160,7 @@ async def settle(ledger: Ledger, conn: AsyncConnection, settlements: Sequence[Se
             .values(
                 held=budgets.c.held - sum(one.reserved.held for one in ours),
                 spent=budgets.c.spent + sum(_nano(one.spent_usd) for one in ours),
-                calls=budgets.c.calls + sum(one.sent for one in ours),
+                calls=budgets.c.calls + sum(map(_sent, ours)),
             )
         )
     for bucket, ours in sorted(_by_bucket(settlements).items()):
@@ -244,7 +246,7 @@ async def _slots(ledger: Ledger, conn: AsyncConnection, wishes: Sequence[Wish]) 
     for wish in wishes:
         limits = wish.limits.or_else(*found[wish.bucket][1])
         after[wish.bucket], slot = after[wish.bucket].reserve(
-            now, wish.tokens, limits, most_wait_s=wish.most_wait_s
+            now, wish.tokens, limits, most_wait_s=wish.most_wait_s, requests=wish.requests
         )
         slots.append(slot)
     for bucket, rate in sorted(after.items(), key=lambda item: item[0]):
@@ -281,7 +283,7 @@ async def _locked_rates(
 
 async def _correct(conn: AsyncConnection, bucket: Bucket, settlements: Sequence[Settlement]) -> None:
     values: dict[str, sa.ColumnElement[float] | float] = {}
-    if requests_s := sum(one.reserved.slot.requests_s for one in settlements if not one.sent):
+    if requests_s := sum(_requests_back_s(one) for one in settlements):
         values["requests_free_at"] = rates.c.requests_free_at - requests_s
     if tokens_s := sum(_tokens_back_s(one) for one in settlements):
         values["tokens_free_at"] = rates.c.tokens_free_at - tokens_s
@@ -293,6 +295,15 @@ async def _correct(conn: AsyncConnection, bucket: Bucket, settlements: Sequence[
             values[name] = learned[-1]
     if values:
         await conn.execute(sa.update(rates).where(_is(bucket)).values(values))
+
+
+def _sent(one: Settlement) -> int:
+    return one.reserved.wish.requests if one.sent is None else one.sent
+
+
+def _requests_back_s(one: Settlement) -> float:
+    requests = one.reserved.wish.requests
+    return one.reserved.slot.requests_s * (1 - _sent(one) / requests) if requests else 0.0
 
 
 def _tokens_back_s(one: Settlement) -> float:

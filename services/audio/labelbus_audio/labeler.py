@@ -27,9 +27,9 @@ _HEARD_MS: Final = 10_256
 class AudioLabeler:
     """Implements `Labeler`. Tasks of a batch run together; the engine makes its own batches of them."""
 
-    def __init__(self, ears: Ears) -> None:
+    def __init__(self, ears: Ears, *, price_per_call_usd: float | None = None) -> None:
         self._ears = ears
-        self._listener = Listener(ears)
+        self._listener = Listener(ears, price_usd=price_per_call_usd)
 
     async def open(self) -> None:
         """Load the model or make the connections. Raises `SettingsError`."""
@@ -61,7 +61,8 @@ class AudioLabeler:
 
 def make_labeler(environ: Mapping[str, str]) -> AudioLabeler:
     """Build the labeler from the environment. Raises `SettingsError`."""
-    return AudioLabeler(choose_ears(AudioSettings.from_environment(environ)))
+    settings = AudioSettings.from_environment(environ)
+    return AudioLabeler(choose_ears(settings), price_per_call_usd=settings.price_per_call_usd)
 
 
 def _windows(facts: SampleFacts, clip: Clip, parameters: AudioParameters) -> tuple[Window, ...]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,9 +10,11 @@ from dataclasses import dataclass, replace
 from labelbus_contracts.v1.events import Usage
 from labelbus_labeling.labeler import LabelTask
 from labelbus_labeling.paid import Answer as Paid
-from labelbus_labeling.paid import Estimate, digest_of
+from labelbus_labeling.paid import Estimate, PartlyBilled, digest_of
+from labelbus_runtime.errors import RetryLater, SampleRefused
 
 from labelbus_audio.ears import Answer, Ears, Heard, Query
+from labelbus_audio.settings import PRICE_SETTING
 from labelbus_audio.windows import Window
 
 _KEPT = 20_000
@@ -29,8 +32,10 @@ class Listened:
 class Listener:
     """Puts queries to an engine; calls elsewhere go through the task's door for paid calls."""
 
-    def __init__(self, ears: Ears) -> None:
+    def __init__(self, ears: Ears, *, price_usd: float | None = None) -> None:
+        """Take an engine; one elsewhere costs `price_usd` for each window, None where that is unknown."""
         self._ears = ears
+        self._price_usd = price_usd
         self._kept: OrderedDict[str, Answer] = OrderedDict()
 
     async def listen(self, task: LabelTask, query: Query) -> Listened:
@@ -46,18 +51,34 @@ class Listener:
     async def _asked(
         self, task: LabelTask, query: Query, distinct: dict[str, Window]
     ) -> tuple[dict[str, Answer], Usage]:
+        missing = [name for name in distinct if name not in self._kept]
+
         async def call() -> Paid:
-            found = await self._heard(query, distinct)
-            return Paid(_written([found[name] for name in distinct]), Usage(), self._ears.model)
+            try:
+                found = await self._heard(query, distinct)
+            except (RetryLater, SampleRefused) as error:
+                calls = sum(name in self._kept for name in missing)
+                raise PartlyBilled(error, self._usage(calls), calls) from error
+            calls = len(missing)
+            text = _written([found[name] for name in distinct])
+            return Paid(text, self._usage(calls), self._ears.model, calls=calls)
 
         answer = await task.paid.ask(
             provider="huggingface",
             model=self._ears.model,
             digest=digest_of("audio", json.dumps(list(distinct)), {"top": query.top}),
-            worst=Estimate(0, 0, 0.0),  # billed by the hour or by the second, never by the call
+            worst=self._worst(len(missing)),
             call=call,
         )
         return dict(zip(distinct, _read(answer.text), strict=True)), answer.usage
+
+    def _worst(self, calls: int) -> Estimate:
+        """Return the estimate of one call for each window; one whose price is unknown fits no budget."""
+        cost_usd = math.inf if self._price_usd is None else calls * self._price_usd
+        return Estimate(0, 0, cost_usd, calls=calls, price_setting=PRICE_SETTING)
+
+    def _usage(self, calls: int) -> Usage:
+        return Usage(cost_usd=calls * (self._price_usd or 0.0))
 
     async def _heard(self, query: Query, distinct: dict[str, Window]) -> dict[str, Answer]:
         """Return the answers by name, those of this process's memory included."""

@@ -12,6 +12,7 @@ Device = Literal["auto", "cuda", "mps", "cpu"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 DEFAULT_MODEL: Final = "MIT/ast-finetuned-audioset-10-10-0.4593"
 _PREFIX: Final = "LABELBUS_AUDIO_"
+PRICE_SETTING: Final = "LABELBUS_AUDIO_PRICE_PER_CALL_USD"
 
 
 class AudioSettings(BaseSettings):
@@ -38,6 +39,11 @@ class AudioSettings(BaseSettings):
     )
     remote_timeout_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="For the answer about one window."
+    )
+    price_per_call_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="What one call of the endpoint or router costs, for estimates and budgets: its price per "
+        "second times the seconds of a window. Empty: unknown.",
     )
     hf_inference_endpoint: str | None = Field(
         default=None,

@@ -1,6 +1,8 @@
 """The labeler: drafts from what an engine hears, whichever engine it is."""
 
-from collections.abc import AsyncIterator, Callable
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +20,8 @@ from labelbus_audio.remote import RemoteEars
 from labelbus_audio.settings import DEFAULT_MODEL, AudioSettings
 from labelbus_contracts.labels import LabelPart, LabelSet, TimeRange
 from labelbus_labeling.labeler import Labeled, LabelTask, Registration
+from labelbus_labeling.paid import Answer as Paid
+from labelbus_labeling.paid import Estimate, PartlyBilled
 from labelbus_labeling.testing import LabelerConformance
 from labelbus_runtime.errors import RetryLater, SampleRefused, SettingsError
 from pydantic import ValidationError
@@ -119,6 +123,50 @@ async def test_ranges_count_in_studios_samples(ears: LoudnessEars, task: MakeTas
     """A WAV at another rate than Studio's says the same of the same times."""
     labeled = await answer(ears, task(levels(0.9, 0.1, rate=2000), count=200, frequency_hz=100.0))
     assert spans(labeled.draft.ranges) == [(0, 99, "speech"), (100, 199, "music")]
+
+
+class Desk:
+    """Implements `PaidCalls`: notes the worst case, and what was billed."""
+
+    def __init__(self) -> None:
+        self.worst: list[Estimate] = []
+        self.billed: list[tuple[int, float]] = []
+
+    async def ask(self, *, worst: Estimate, call: Callable[[], Awaitable[Paid]], **_: object) -> Paid:
+        self.worst.append(worst)
+        try:
+            answer = await call()
+        except PartlyBilled as fault:
+            self.billed.append((fault.calls, fault.usage.cost_usd))
+            raise fault.error from fault
+        self.billed.append((answer.calls, answer.usage.cost_usd))
+        return answer
+
+
+async def test_each_distinct_window_elsewhere_has_its_price(ears: LoudnessEars, task: MakeTask) -> None:
+    """Three windows, two of them equal, are two calls; a clip that fails half way pays for what was heard."""
+    labeler, desk = AudioLabeler(ears, price_per_call_usd=0.01), Desk()
+    steady = np.repeat(np.array([0.9, 0.1, 0.9], np.float32), 1000)
+    clip = replace(task(wav_of(steady, 1000)), paid=desk)
+    ears.failing = {1}
+    (failed,) = await labeler.label([clip])
+    assert isinstance(failed, RetryLater)
+    ears.failing = set()
+    (labeled,) = await labeler.label([clip])
+    assert isinstance(labeled, Labeled)
+    assert labeled.usage.cost_usd == pytest.approx(0.01)
+    assert [(one.calls, one.cost_usd) for one in desk.worst] == [(2, 0.02), (1, 0.01)]
+    assert desk.billed == [(1, 0.01), (1, 0.01)]
+
+
+async def test_an_unknown_price_fits_no_budget(ears: LoudnessEars, task: MakeTask) -> None:
+    """Without a price the calls are still counted, and the setting that gives it is named."""
+    desk = Desk()
+    await AudioLabeler(ears).label([replace(task(levels(0.9, 0.1)), paid=desk)])
+    (worst,) = desk.worst
+    assert (worst.calls, worst.cost_usd) == (2, math.inf)
+    assert worst.price_setting == "LABELBUS_AUDIO_PRICE_PER_CALL_USD"
+    assert AudioSettings.from_environment({worst.price_setting: "0.5"}).price_per_call_usd == 0.5
 
 
 async def test_a_clip_without_values_is_refused(ears: LoudnessEars, task: MakeTask) -> None:

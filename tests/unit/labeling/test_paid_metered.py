@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1.events import Usage
-from labelbus_labeling.paid import Answer, Estimate, RateHeaders
+from labelbus_labeling.paid import Answer, Estimate, PartlyBilled, RateHeaders, Unmetered
 from labelbus_labeling.paid.metered import Register
 from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_ledger import spending
@@ -100,6 +100,41 @@ async def test_asked_twice_paid_once(shop: Shop) -> None:
     assert (second.text, second.cached, second.usage, second.model) == ("d", True, Usage(), "luna-1")
     assert shop.provider.calls == 1
     assert await shop.stands() == Budget(0.10, 0.0, 0.04, 1)
+
+
+async def test_a_question_that_fails_half_way_costs_what_was_billed(shop: Shop) -> None:
+    """What some of its calls cost is spent, no answer is kept, and its fault is what is raised."""
+    await shop.cap(1.0)
+    away = RetryLater("The endpoint is away.", code="engine-busy")
+    shop.provider.faults.append(PartlyBilled(away, Usage(cost_usd=0.03), 3))
+    with pytest.raises(RetryLater) as caught:
+        await shop.ask(worst=Estimate(0, 0, 0.10, calls=10))
+    assert caught.value is away
+    assert await shop.stands() == Budget(1.0, 0.0, 0.03, 3)
+    with pytest.raises(RetryLater, match="away"):
+        await Unmetered().ask(
+            provider="openai",
+            model="luna",
+            digest="d",
+            worst=WORST,
+            call=_raising(PartlyBilled(away, USAGE, 1)),
+        )
+
+
+async def test_an_unknown_price_names_the_setting_that_gives_it(shop: Shop) -> None:
+    """A job with a budget pauses before it pays somebody whose price nobody knows."""
+    await shop.cap(1.0)
+    unknown = Estimate(0, 0, math.inf, price_setting="LABELBUS_AUDIO_PRICE_PER_CALL_USD")
+    with pytest.raises(RetryLater, match="Give it in LABELBUS_AUDIO_PRICE_PER_CALL_USD"):
+        await shop.ask(worst=unknown)
+    assert shop.provider.calls == 0
+
+
+def _raising(fault: Exception) -> Callable[[], Awaitable[Answer]]:
+    async def call() -> Answer:
+        raise fault
+
+    return call
 
 
 async def test_equal_calls_at_once(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from labelbus_contracts.ids import JobId
@@ -189,6 +190,24 @@ async def test_learned_limits(ledger: Ledger) -> None:
     await settle(ledger, Settlement(held, 0.0, requests_per_min=3.0))
     learned = await reserve(ledger, wish(0), wish(0))
     assert [type(one) for one in learned] == [Reserved, TooSoon]
+
+
+async def test_a_question_of_several_requests(ledger: Ledger) -> None:
+    """It takes the place of all of them; what it did not need is given back and not counted as calls."""
+    await set_cap(ledger, 1.0)
+    limits = Limits(requests_per_min=60, headroom=1.0, burst_s=10.0)
+    ten = replace(wish(0, limits=limits, most_wait_s=30), requests=10)
+    (held, late) = await reserve(ledger, ten, ten)
+    assert isinstance(held, Reserved)
+    assert isinstance(late, Reserved)
+    assert held.slot.wait_s == 0
+    assert late.slot.wait_s == pytest.approx(0, abs=0.1)
+    await settle(ledger, Settlement(held, 0.0, used_tokens=0, sent=3))
+    await settle(ledger, Settlement(late, 0.0, used_tokens=0))
+    assert (await stands(ledger)).calls == 13
+    (third,) = await reserve(ledger, ten)
+    assert isinstance(third, Reserved)
+    assert third.slot.wait_s == pytest.approx(3, abs=0.5)
 
 
 async def test_answers_are_kept(ledger: Ledger) -> None:

@@ -1,6 +1,6 @@
 """Paid calls: answers kept, budgets never exceeded, rate limits held across all workers of a key."""
 
-from labelbus_labeling.paid.answer import Answer, Estimate, PaidCalls, Unmetered
+from labelbus_labeling.paid.answer import Answer, Estimate, PaidCalls, PartlyBilled, Unmetered
 from labelbus_labeling.paid.digest import digest_of
 from labelbus_labeling.paid.headers import RateHeaders, retry_after_s
 from labelbus_labeling.paid.image_tokens import image_tokens
@@ -11,6 +11,7 @@ __all__ = [
     "Answer",
     "Estimate",
     "PaidCalls",
+    "PartlyBilled",
     "Price",
     "Prices",
     "RateHeaders",

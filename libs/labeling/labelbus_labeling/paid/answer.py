@@ -6,17 +6,24 @@ from typing import Protocol
 
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1.events import Usage
+from labelbus_runtime.errors import RetryLater, SampleRefused
 
 from labelbus_labeling.paid.headers import RateHeaders
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The worst case of one call. `cost_usd` is infinite where the model's price is unknown."""
+    """The worst case of one question. `cost_usd` is infinite where the model's price is unknown.
+
+    `calls` is how many calls of the provider it takes at most: a clip of sound takes one for each window.
+    `price_setting` is where a price that is unknown can be given.
+    """
 
     input_tokens: int
     output_tokens: int
     cost_usd: float
+    calls: int = 1
+    price_setting: str = "LABELBUS_PRICES"
 
     @property
     def tokens(self) -> int:
@@ -26,13 +33,27 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a provider said. `model` is the one that answered; a cached answer cost nothing."""
+    """What a provider said. `model` is the one that answered; a cached answer cost nothing.
+
+    `calls` is how many calls of the provider it took.
+    """
 
     text: str
     usage: Usage
     model: str
     cached: bool = False
     limits: RateHeaders | None = None
+    calls: int = 1
+
+
+class PartlyBilled(Exception):
+    """Some calls of a question were billed before `error` ended it."""
+
+    def __init__(self, error: RetryLater | SampleRefused, usage: Usage, calls: int) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.usage = usage
+        self.calls = calls
 
 
 class PaidCalls(Protocol):
@@ -53,6 +74,7 @@ class PaidCalls(Protocol):
         answers whatever the provider billed, however useless, and raises only where nothing was:
         `RetryLater(code="rate", after_s=…)` for a 429, which every worker of the key then heeds. What
         it raises with code "timeout" (sent, but not answered), or unclassified, counts as the worst case.
+        Of a question of several calls it may raise `PartlyBilled`; its `error` is then raised here.
 
         Raises `RetryLater` of scope "job" and code "budget" where the job's budget cannot bear the worst
         case, of code "rate" where the limits have no room soon, and whatever `call` raises.
@@ -83,4 +105,7 @@ class Unmetered:
     ) -> Answer:
         """Call."""
         del provider, model, digest, worst
-        return await call()
+        try:
+            return await call()
+        except PartlyBilled as fault:
+            raise fault.error from fault

@@ -16,12 +16,13 @@ CODE = "estimated"
 class DryRun:
     """Implements `PaidDesk` and `PaidCalls`: every call is counted at its worst, and refused.
 
-    A sample's work ends at its first paid step; what later steps would ask is not seen.
+    A sample's work ends at its first paid step; what later steps would ask is not seen. `unpriced` are
+    models whose price is unknown, with the setting that gives it.
     """
 
     asked: list[Estimate] = field(default_factory=list)
     models: set[str] = field(default_factory=set)
-    unpriced: set[str] = field(default_factory=set)
+    unpriced: dict[str, str] = field(default_factory=dict)
 
     def of(self, job_id: JobId) -> "DryRun":
         """Return the same for every job."""
@@ -44,6 +45,6 @@ class DryRun:
         del provider, digest, call
         self.models.add(model)
         if math.isinf(worst.cost_usd):
-            self.unpriced.add(model)
+            self.unpriced[model] = worst.price_setting
         self.asked.append(worst)
         raise SampleRefused("Only counted, not asked.", code=CODE)

@@ -14,7 +14,7 @@ from labelbus_ledger.rates import HORIZON_S, TooSoon
 from labelbus_ledger.spending import AnswerKey, Budget, KeptAnswer, Reserved, Settlement, Wish
 from labelbus_runtime.errors import RetryLater, SampleRefused
 
-from labelbus_labeling.paid.answer import Answer, Estimate
+from labelbus_labeling.paid.answer import Answer, Estimate, PartlyBilled
 from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.paid.till import Till
 
@@ -139,6 +139,7 @@ class Metered:
             worst.tokens,
             self._settings.limits(key.provider, key.model),
             most_wait_s,
+            worst.calls,
         )
 
     async def _frozen_s(self, reserved: Reserved) -> float:
@@ -154,6 +155,11 @@ class Metered:
             settlement = _paid(key, reserved, answer)
             self.bought = _sum(self.bought, answer.usage)
             return answer
+        except PartlyBilled as fault:
+            used = fault.usage
+            settlement = Settlement(reserved, used.cost_usd, used_tokens=_tokens(used), sent=fault.calls)
+            self.bought = _sum(self.bought, used)
+            raise fault.error from fault
         except (RetryLater, SampleRefused) as error:
             if error.code != _UNKNOWN_END:
                 freeze_s = _freeze_s(error) if error.code == "rate" else 0.0
@@ -200,12 +206,17 @@ def _paid(key: AnswerKey, reserved: Reserved, answer: Answer) -> Settlement:
     return Settlement(
         reserved,
         usage.cost_usd,
-        used_tokens=usage.input_tokens + usage.output_tokens,
+        used_tokens=_tokens(usage),
+        sent=answer.calls,
         requests_per_min=answer.limits.requests_per_min if answer.limits else None,
         tokens_per_min=answer.limits.tokens_per_min if answer.limits else None,
         key=key,
         answer=KeptAnswer(answer.text, answer.model, usage.input_tokens, usage.output_tokens, usage.cost_usd),
     )
+
+
+def _tokens(usage: Usage) -> int:
+    return usage.input_tokens + usage.output_tokens
 
 
 def _sum(one: Usage, other: Usage) -> Usage:
@@ -218,7 +229,7 @@ def _sum(one: Usage, other: Usage) -> Usage:
 
 
 def _unused(reserved: Reserved) -> Settlement:
-    return Settlement(reserved, 0.0, used_tokens=0, sent=False)
+    return Settlement(reserved, 0.0, used_tokens=0, sent=0)
 
 
 def _bearable(cost_usd: float) -> float:
@@ -246,7 +257,8 @@ def _is_only_held(budget: Budget, worst: Estimate) -> bool:
 def _over_budget(job_id: JobId, model: str, budget: Budget, worst: Estimate) -> RetryLater:
     cap = f"The budget of job {job_id} is ${budget.cap_usd:.2f}"
     if math.isinf(worst.cost_usd):
-        text = f"{cap}, and the price of {model} is unknown. Give it in LABELBUS_PRICES, then resume the job."
+        text = f"{cap}, and the price of {model} is unknown. "
+        text += f"Give it in {worst.price_setting}, then resume the job."
     else:
         text = (
             f"{cap}: ${budget.spent_usd:.4f} are spent, ${budget.held_usd:.4f} held for calls under way or "
