@@ -37,6 +37,7 @@ _HEADS = {
     "labelbus_detector.settings.DetectorSettings": "Labeler owl-vit, and `labelbus serve detector`",
     "labelbus_relabeler.settings.ProviderSettings": "Labelers relabel, images, validate and detect-llm",
     "labelbus_audio.settings.AudioSettings": "Labeler audio",
+    "labelbus_customblock.settings.CustomBlockSettings": "Labeler custom-block",
 }
 
 

@@ -29,10 +29,12 @@ def words(parameters: CustomBlockParameters, scratch: Path) -> list[str]:
 
 
 def write_ids(parameters: CustomBlockParameters, scratch: Path, ids: Iterable[SampleId]) -> None:
-    """Write the ids file."""
+    """Write the ids file, for any user of this machine: containers have users of their own."""
+    scratch.chmod(0o755)
     listed = [int(one) for one in ids]
     content = listed if parameters.ids_form == "list" else {"ids": listed}
     (scratch / "ids.json").write_text(json.dumps(content))
+    (scratch / "ids.json").chmod(0o644)
 
 
 def environment(
