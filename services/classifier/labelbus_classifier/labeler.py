@@ -74,8 +74,7 @@ def _with_label(
     best = None if said.scores is None else label_of(said.scores, source=task.source)
     if best is None:
         raise RetryLater(
-            f"The impulse of {source.model} answers neither boxes nor labels. Choose another source, then "
-            "resume the job.",
+            f"The impulse of {source.model} answers neither boxes nor labels. Choose another source.",
             scope="job",
             code="source-answers",
         )

@@ -1,6 +1,7 @@
 """The project whose impulse labels: found by its key, checked once in a while, asked about images."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from labelbus_classifier.parameters import PretrainedParameters
 FIRST_IMPULSE: Final = 1
 _CHECKED_S: Final = 300.0
 """How long a source that was found fit is taken for fit."""
-_RESUME: Final = "Then resume the job."
+_UNREADY: Final = re.compile(r"impulse|\btrain|deploy|\bbuil[dt]|no model|model (is )?not", re.IGNORECASE)
+"""What Studio's refusal says where no picture at all can be classified."""
+_MEND: Final = "Correct source_secret, or the key that it names (in a block: --source-project-api-key)."
 Fault: TypeAlias = RetryLater | SampleRefused
 
 
@@ -97,7 +100,7 @@ def _check_methods(source: Project, wanted: LabelingMethod) -> None:
     if "unknown" in (source.labeling_method, wanted) or source.labeling_method == wanted:
         return
     fact = f"The source project {source.id} ({source.name}) is labeled by {source.labeling_method}, this "
-    fact += f"project by {wanted}. Both must be labeled alike: choose another source. {_RESUME}"
+    fact += f"project by {wanted}. Both must be labeled alike: choose another source."
     raise RetryLater(fact, scope="job", code="source-method")
 
 
@@ -105,7 +108,7 @@ def _no_impulse(project: Project, impulse_id: int, said: str) -> RetryLater:
     fact = f"The source project {project.id} ({project.name}) has no impulse {impulse_id}"
     fact += f" (Studio: {said})" if said else ""
     return RetryLater(
-        f"{fact}. Train one, or name another by source_project_impulse_id. {_RESUME}",
+        f"{fact}. Train one, or name another by source_project_impulse_id.",
         scope="job",
         code="source-impulse",
     )
@@ -116,10 +119,11 @@ def _meant(error: StudioError, project_id: ProjectId | None) -> Fault:
     name = "The source project" if project_id is None else f"The source project {project_id}"
     match error:
         case KeyRefused():
-            fact = f"{name} refused its API key: {error} Correct source_secret. {_RESUME}"
+            said = str(error).removesuffix("Give the job a valid key.").strip()
+            fact = f"{name} does not let us in. {said} {_MEND}"
             return RetryLater(fact, scope="job", code="source-key")
-        case StudioRefused() if "impulse" in str(error).lower():
-            fact = f"{name} cannot label: {error} Train its impulse. {_RESUME}"
+        case StudioRefused() if _UNREADY.search(str(error)):
+            fact = f"{name} cannot label: {error} Train and build its impulse, or choose another source."
             return RetryLater(fact, scope="job", code="source-impulse")
         case StudioRefused():
             return SampleRefused(f"{name} refused the image: {error}", code="source-refused")

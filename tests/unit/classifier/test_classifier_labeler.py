@@ -13,6 +13,7 @@ from labelbus_contracts.labels import BoundingBox, LabelPart, LabelSet
 from labelbus_labeling.labeler import Labeled, LabelTask, Registration, no_studio
 from labelbus_labeling.testing import GivenMedia, LabelerConformance
 from labelbus_runtime.errors import RetryLater, SampleRefused
+from labelbus_simulator.faults import Fault
 from labelbus_simulator.models.eyes import answer_with_boxes, answer_with_result
 from pydantic import ValidationError
 
@@ -113,6 +114,64 @@ async def test_a_refused_key_pauses_the_job(elsewhere: Any, task: MakeTask) -> N
     assert (error.scope, error.code) == ("job", "source-key")
     assert "source_secret" in str(error)
     assert elsewhere.project.key not in str(error)
+
+
+async def test_a_key_revoked_in_the_middle_pauses_the_job(elsewhere: Any, task: MakeTask) -> None:
+    """What was found fit is not looked at again, yet the next picture tells."""
+    elsewhere.project.classify = answer_with_boxes
+    labeler = PretrainedLabeler()
+    assert isinstance((await labeler.label([task()]))[0], Labeled)
+    elsewhere.studio.revoke(elsewhere.project.key)
+    (error,) = await labeler.label([task()])
+    assert isinstance(error, RetryLater)
+    assert (error.scope, error.code) == ("job", "source-key")
+
+
+@pytest.mark.parametrize(
+    ("said", "scope", "code"),
+    [
+        ("Project does not have a trained impulse", "job", "source-impulse"),
+        ("This project has not been trained yet", "job", "source-impulse"),
+        ("Deployment was not built", "job", "source-impulse"),
+        ("No model found", "job", "source-impulse"),
+        ("Image has 2 channels", "refused", "source-refused"),
+        ("This colour is strained", "refused", "source-refused"),
+    ],
+)
+async def test_a_refusal_is_the_jobs_or_the_samples(
+    elsewhere: Any, task: MakeTask, said: str, scope: str, code: str
+) -> None:
+    """An impulse that is not trained, built or deployed labels no picture at all; others fail alone."""
+    elsewhere.project.classify = answer_with_boxes
+    elsewhere.studio.fault(Fault("refuse", "classify-image", message=said))
+    error = await label(task())
+    assert isinstance(error, RetryLater | SampleRefused)
+    assert (getattr(error, "scope", "refused"), error.code) == (scope, code)
+    assert said in str(error)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Fault("rate_limit", "classify-image", retry_after=7), "source-unavailable"),
+        (Fault("error", "classify-image", status=503), "source-unavailable"),
+        (Fault("drop", "classify-image"), "source-unavailable"),
+        (Fault("not_json", "classify-image", status=200), "source-confused"),
+        (Fault("truncate", "classify-image"), "source-unavailable"),
+        (Fault("error", "list-projects", status=500), "source-unavailable"),
+        (Fault("error", "get-impulse", status=500), "source-unavailable"),
+    ],
+)
+async def test_a_source_that_is_away_is_come_back_to(
+    elsewhere: Any, task: MakeTask, fault: Fault, code: str
+) -> None:
+    """Busy, down or answering garbage: that sample is tried again, when Studio says so if it does."""
+    elsewhere.project.classify = answer_with_boxes
+    elsewhere.studio.fault(fault)
+    error = await label(task())
+    assert isinstance(error, RetryLater)
+    assert (error.scope, error.code) == ("sample", code)
+    assert error.after_s == fault.retry_after
 
 
 async def test_without_access_the_job_pauses(task: MakeTask) -> None:
