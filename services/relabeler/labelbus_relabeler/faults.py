@@ -69,7 +69,7 @@ def _by_status(error: "APIStatusError", provider: str, model: str) -> RetryLater
         return RetryLater(fact, after_s=retry_after_s(headers), code="provider-busy")
     if status == 404 or code in _SETUP:
         fact = f"{provider} cannot answer with {model} as it is asked (HTTP {status}: {said})."
-        remedy = "Correct the model or its parameters, then resume the job."
+        remedy = "Correct OPENAI_MODEL and resume the job; a model that the action names needs another job."
         return RetryLater(f"{fact} {remedy}", scope="job", code="provider-setup")
     if code in _POLICY:
         fact = f"{provider} refused the image by its content policy: {said}."

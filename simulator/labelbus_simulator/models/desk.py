@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -26,13 +26,14 @@ class Mishap:
 
 @dataclass(slots=True)
 class Desk:
-    """State of one stand-in; `mishaps` come first.
+    """State of one stand-in; `mishaps` come first, then what `twist` makes of a request's JSON body.
 
     `key` is the Bearer token, or Azure's `api-key`, that it wants; None wants none.
     """
 
     key: str | None = None
     mishaps: deque[Mishap] = field(default_factory=deque)
+    twist: Callable[[Doc], Mishap | None] | None = None
     latency_s: float = 0.0
     requests: list[Doc] = field(default_factory=list)
     """JSON bodies that came, or `{"bytes": n}`."""
@@ -47,11 +48,16 @@ class Desk:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            mishap = self.mishaps.popleft() if self.mishaps else None
+            mishap = self._mishap(summary)
             await asyncio.sleep(mishap.latency_s if mishap else self.latency_s)
         finally:
             self.in_flight -= 1
         return JSONResponse(mishap.body, mishap.status, mishap.headers) if mishap else None
+
+    def _mishap(self, body: Doc) -> Mishap | None:
+        if self.mishaps:
+            return self.mishaps.popleft()
+        return None if self.twist is None else self.twist(body)
 
     def _is_known(self, request: Request) -> bool:
         headers = request.headers
