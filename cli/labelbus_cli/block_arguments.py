@@ -12,6 +12,7 @@ from typing import Final
 from labelbus_labeling.labeler import LabelerParameters, Registration
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from labelbus_cli.errors import BadInput
 
@@ -172,9 +173,16 @@ def _parameters(
         return registration.parameters.model_validate(given)
     except ValidationError as error:
         by_name = {name: option for option, (name, _) in fields.items()}
-        lines = []
-        for detail in error.errors(include_url=False):
-            option = by_name.get(str(detail["loc"][0]), str(detail["loc"][0])) if detail["loc"] else ""
-            said = detail["msg"].removeprefix("Value error, ")
-            lines.append(f"Missing {option}." if detail["type"] == "missing" else f"{option}: {said}.")
-        raise BadInput("\n".join(lines)) from error
+        raise BadInput("\n".join(_fault(one, by_name) for one in error.errors(include_url=False))) from error
+
+
+def _fault(detail: ErrorDetails, by_name: Mapping[str, str]) -> str:
+    """Return one sentence; what a labeler itself says of a value stands as it is."""
+    option = by_name.get(str(detail["loc"][0]), str(detail["loc"][0])) if detail["loc"] else ""
+    if detail["type"] == "missing":
+        return f"Missing {option}."
+    said = detail["msg"].removeprefix("Value error, ").rstrip(".")
+    if detail["type"] != "value_error":
+        said += f" (given: {detail['input']!r})"
+    said = f"{option}: {said}" if option else said[:1].upper() + said[1:]
+    return said if said.endswith("?") else f"{said}."

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from labelbus_audio import registration
 from labelbus_cli.block_arguments import BlockArguments, read_arguments
 from labelbus_cli.block_form import form
 from labelbus_cli.errors import BadInput
@@ -17,6 +18,12 @@ NEEDED = ["--data-ids-file", "ids.json", "--prompt", "a cat"]
 def owl(labelers: dict[str, Registration]) -> Registration:
     """Return the detector."""
     return labelers["owl-vit"]
+
+
+@pytest.fixture
+def audio() -> Registration:
+    """Return the audio labeler."""
+    return registration()
 
 
 def parameters(arguments: BlockArguments) -> OwlVitParameters:
@@ -97,6 +104,30 @@ def test_a_wrong_command_line_names_the_option(owl: Registration, argv: list[str
     """Faults use the option's name, not the field's."""
     with pytest.raises(BadInput, match=said):
         read_arguments(argv, owl)
+
+
+@pytest.mark.parametrize(
+    ("name", "argv", "said"),
+    [
+        ("owl-vit", ["--nms-iou-threshold", "2"], "--nms-iou-threshold: .* equal to 1 .given: '2'.[.]$"),
+        (
+            "audio",
+            ["--audioset-labels", "spech"],
+            "^--audioset-labels: line 1: .*'Speech' or 'Echo'[?]$",
+        ),
+        ("audio", ["--audioset-labels", "a, b"], "^--audioset-labels: line 1: .*[^.][.]$"),
+        ("audio", ["--win-stride-ms", "0"], "--win-stride-ms: .* equal to 1 .given: '0'.[.]$"),
+        ("audio", ["--win-size-ms", "5", "--win-stride-ms", "6"], "^The stride of 6 ms .* gaps.*window[.]$"),
+    ],
+)
+def test_faults_are_whole_sentences(
+    owl: Registration, audio: Registration, name: str, argv: list[str], said: str
+) -> None:
+    """One full stop, the value that was given, and no word of the library that checks."""
+    needed = {"owl-vit": ["--prompt", "a cat"], "audio": ["--audioset-labels", "speech"]}[name]
+    with pytest.raises(BadInput, match=said) as caught:
+        read_arguments([*NEEDED[:2], *needed, *argv], {"owl-vit": owl, "audio": audio}[name])
+    assert "Value error" not in str(caught.value)
 
 
 def test_the_form_offers_every_parameter(owl: Registration) -> None:
