@@ -20,7 +20,7 @@ _SECRETS: Final = re.compile(
 )
 _QUIET_S: Final = 30.0
 _MOST_REMEMBERED: Final = 256
-_NOISY: Final = ("alembic", "aiokafka", "httpx", "httpcore", "httpx2", "uvicorn.access")
+_NOISY: Final = ("alembic", "aiokafka", "aiosqlite", "httpx", "httpcore", "httpx2", "uvicorn.access")
 
 
 def redact(text: str) -> str:

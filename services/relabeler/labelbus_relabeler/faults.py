@@ -27,19 +27,19 @@ _SHOWN: Final = 200
 
 
 def mapped(
-    error: "OpenAIError", *, provider: str, model: str, patience_s: float
+    error: "OpenAIError", *, provider: str, model: str, patience_s: float, key: str
 ) -> RetryLater | SampleRefused:
-    """Return what the runtime does about a failed call of `model`."""
+    """Return what the runtime does about a failed call of `model`. Providers may repeat our `key`."""
     import openai
 
     if isinstance(error, openai.APITimeoutError):
         return RetryLater(f"{provider} did not answer within {patience_s:g} s.", code="timeout")
     if isinstance(error, openai.APIStatusError):
-        return _by_status(error, provider, model)
+        return _by_status(error, provider, model, key)
     if isinstance(error, openai.APIConnectionError):
         cause = type(error.__cause__ or error).__name__
         return RetryLater(f"{provider} cannot be reached: {cause}.", code="provider-unreachable")
-    fact = f"{provider} gave an answer that cannot be read: {shortened(str(error))}."
+    fact = f"{provider} gave an answer that cannot be read: {shortened(_hidden(str(error), key))}."
     return RetryLater(f"{fact} Check OPENAI_BASE_URL.", code="provider-answer")
 
 
@@ -49,8 +49,8 @@ def shortened(text: str) -> str:
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
 
 
-def _by_status(error: "APIStatusError", provider: str, model: str) -> RetryLater | SampleRefused:
-    status, code, said = error.status_code, _code(error), _said(error)
+def _by_status(error: "APIStatusError", provider: str, model: str, key: str) -> RetryLater | SampleRefused:
+    status, code, said = error.status_code, _code(error), _said(error, key)
     headers: Mapping[str, str] = error.response.headers
     if code in _NO_MONEY or status == 402:
         fact = f"The account at {provider} has no quota left ({said})."
@@ -82,7 +82,11 @@ def _code(error: "APIStatusError") -> str:
     return str(error.code or error.type or "")
 
 
-def _said(error: "APIStatusError") -> str:
+def _said(error: "APIStatusError", key: str) -> str:
     body = error.body
     message = body.get("message") if isinstance(body, dict) else None
-    return shortened(str(message or error.message)).rstrip(".")
+    return shortened(_hidden(str(message or error.message), key)).rstrip(".")
+
+
+def _hidden(text: str, key: str) -> str:
+    return text.replace(key, "***") if key else text

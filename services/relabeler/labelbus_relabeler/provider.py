@@ -133,7 +133,8 @@ class Provider:
                 ).chat.completions.with_raw_response.create(**_body(question, model, effort))
                 completion = raw.parse()
         except openai.OpenAIError as error:
-            raise mapped(error, provider=self.name, model=model, patience_s=patience_s) from error
+            key = self._client.api_key
+            raise mapped(error, provider=self.name, model=model, patience_s=patience_s, key=key) from error
         except TimeoutError as error:
             fact = f"{self.name} did not answer within {patience_s:g} s."
             raise RetryLater(fact, code="timeout") from error
