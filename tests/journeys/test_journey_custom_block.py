@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from labelbus_cli.testing import KEY, PROMPT, World
+from labelbus_cli.testing import KEY, PROMPT, World, kill, until
 from labelbus_simulator import Studio, serve
 
 BLOCKS = Path(__file__).parent / "blocks"
@@ -159,6 +159,31 @@ def test_a_form_names_what_the_block_takes(make_world: Callable[..., World]) -> 
     code, said = ran(world, OFFICIAL, "--form", str(form), "--apply", "--yes")
     assert code == 0, said
     assert {boxes[0][0] for boxes, _ in held(world).values() if isinstance(boxes, list)} == {"from the form"}
+
+
+def test_a_killed_job_goes_on(world: World) -> None:
+    """kill -9 ends the block with Labelbus; the same command again finishes the job, each write made once."""
+    command = (
+        "run-block",
+        "--command",
+        PLAIN,
+        "--data-ids-file",
+        world.ids_file(),
+        "--no-propose",
+        "--apply",
+    )
+    command = (*command, "--yes", "--env", "TROUBLE=wait:3")
+    process = world.started(*command)
+    pid = world.folder / "pid"
+    until(lambda: pid.exists() and pid.read_text() != "")
+    block = Path("/proc") / pid.read_text() / "cmdline"
+    kill(process)
+    until(lambda: not block.exists() or not block.read_bytes())
+    (world.folder / "go").touch()
+    again = world.labelbus(*command)
+    assert again.exit_code == 0, again.output
+    assert "Going on with job" in again.output
+    assert sorted(world.written("set-boxes")) == sorted(world.ids)
 
 
 def test_the_how_to_is_true(world: World) -> None:

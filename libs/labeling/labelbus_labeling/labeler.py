@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from labelbus_contracts.ids import JobId, ProjectId, SampleId, SecretName
 from labelbus_contracts.jobs import DataFilter
@@ -122,6 +122,15 @@ class Labeler(Protocol):
         """Free what `open` took."""
 
 
+@runtime_checkable
+class Announcing(Protocol):
+    """A labeler that has something to say once it is open, such as which of several engines it took."""
+
+    @property
+    def announcement(self) -> str:
+        """Say it in one sentence, for people who start a job or a process."""
+
+
 @dataclass(frozen=True, slots=True)
 class FormSecret:
     """A secret that Edge Impulse's form asks for, and hands to the block as an environment variable."""
@@ -137,7 +146,8 @@ class Registration:
 
     `make` builds the labeler from the environment (a mapping like `os.environ`) and is where heavy
     imports happen. `capacity` is how many samples one process works on at once; `max_batch` and
-    `max_wait_s` shape the batches that `label` gets. `secrets` come first in the form of its block.
+    `max_wait_s` shape the batches that `label` gets. A batch whose messages were given up at a stop may go on
+    for `linger_s`, so that what is paid is kept. `secrets` come first in the form of its block.
 
     `splits_videos` tells by the parameters whether videos are split, their frames to be labeled in their
     place: into how many frames per second, or None. `chooses` tells which samples its block works on where
@@ -153,6 +163,7 @@ class Registration:
     max_batch: int = 8
     max_wait_s: float = 0.003
     timeout_s: float = 120.0
+    linger_s: float = 60.0
     secrets: tuple[FormSecret, ...] = ()
     splits_videos: Callable[[LabelerParameters], int | None] | None = None
     chooses: Callable[[LabelerParameters], DataFilter] | None = None

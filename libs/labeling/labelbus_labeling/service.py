@@ -1,9 +1,12 @@
 """The worker around a labeler: from `LabelSample` to what became of it."""
 
+import asyncio
 import json
+import logging
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Final
@@ -23,13 +26,14 @@ from labelbus_runtime.worker import Carrier, Worker
 
 from labelbus_labeling.cache import BlobCache
 from labelbus_labeling.errors import WrongParameters
-from labelbus_labeling.labeler import Labeled, Labeler, LabelerParameters, LabelTask, Registration
+from labelbus_labeling.labeler import Announcing, Labeled, Labeler, LabelerParameters, LabelTask, Registration
 from labelbus_labeling.paid.answer import PaidCalls, PaidDesk
 from labelbus_labeling.paid.metered import Metered, Register
 from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.reading import SampleReader
 from labelbus_labeling.registry import check_fits, frames_per_second, validate_parameters
 
+_log = logging.getLogger(__name__)
 _AHEAD: Final = 2  # samples taken per sample worked on: downloads overlap computing
 _AROUND_S: Final = 120.0  # reading a base and waiting for a batch, beside the labeler's own time
 
@@ -83,11 +87,20 @@ class LabelerService:
     async def start(self, carrier: Carrier) -> None:
         """Load the labeler, then report it. Raises `SettingsError`, `Unavailable`."""
         await self._labeler.open()
+        for text in self.announcements:
+            _log.info(text)
         await self._heartbeat.start()
 
+    @property
+    def announcements(self) -> tuple[str, ...]:
+        """Return what the open labeler has to say."""
+        return (self._labeler.announcement,) if isinstance(self._labeler, Announcing) else ()
+
     async def stop(self) -> None:
-        """Answer what waits, free the labeler, and withdraw the report."""
-        await self._batcher.close()
+        """Let running batches end, for a while, free the labeler, and withdraw the report."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._registration.linger_s):
+                await self._batcher.close()
         await self._paid.close()
         await self._labeler.close()
         await self._heartbeat.stop()

@@ -26,6 +26,7 @@ def registration() -> "Registration":
         max_batch=MOST_SAMPLES,
         max_wait_s=0.3,
         timeout_s=800.0,
+        linger_s=0.0,
     )
 
 

@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,8 @@ from typing import Final
 _KEPT_BYTES: Final = 64 * 1024
 _GRACE_S: Final = 5.0
 _PIPE_S: Final = 1.0
+_GUARD: Final = 'read -r _ || { kill -s TERM -- "-$1"; sleep 5; kill -s KILL -- "-$1"; }'
+"""Waits for a line, and ends a process group where there is none because whoever should write it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ async def run(
         raise
     try:
         process = await _started(line, write, environ, folder)
-        code = await _ended(process, timeout_s)
+        async with _guarded(process.pid):
+            code = await _ended(process, timeout_s)
         await output.ended(_PIPE_S)
         if not output.is_ended:  # a child that outlives the block holds on to the pipe
             _signal_group(process.pid, signal.SIGKILL)
@@ -64,6 +67,27 @@ async def _started(
         )
     finally:
         os.close(output)
+
+
+@asynccontextmanager
+async def _guarded(group: int) -> AsyncIterator[None]:
+    """Have a process group ended should this process be killed meanwhile."""
+    try:
+        guard = await asyncio.create_subprocess_exec(
+            "/bin/sh",
+            *("-c", _GUARD, "guard", str(group)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except BaseException:
+        _signal_group(group, signal.SIGKILL)
+        raise
+    try:
+        yield
+    finally:
+        await asyncio.shield(guard.communicate(b"\n"))
 
 
 async def _ended(process: asyncio.subprocess.Process, timeout_s: float) -> int | None:

@@ -38,6 +38,10 @@ for one in ids:
                 sys.exit(f"no idea what to do with {one}")
             case "hang":
                 time.sleep(600)
+            case "wait":
+                Path("pid").write_text(str(os.getpid()))
+                while not Path("go").exists():
+                    time.sleep(0.05)
             case "delete":
                 ask("DELETE", path)
             case "rename":

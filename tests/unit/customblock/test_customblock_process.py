@@ -66,6 +66,19 @@ async def test_cancelling_kills_the_block(tmp_path: Path) -> None:
     assert await gone(path)
 
 
+async def test_the_block_dies_with_a_labelbus_that_is_killed(tmp_path: Path) -> None:
+    """Even where nobody could clean up, as after kill -9 or a second Ctrl-C."""
+    path = tmp_path / "pid"
+    line = [sys.executable, "-c", SPAWN.format(path) + "time.sleep(60)"]
+    parent = "import asyncio, os\nfrom labelbus_customblock import process\n"
+    parent += f"asyncio.run(process.run({line!r}, environ={ENVIRON!r}, folder=None, timeout_s=60))"
+    labelbus = await asyncio.create_subprocess_exec(sys.executable, "-c", parent)
+    assert await holds(lambda: path.exists() and path.read_text() != "")
+    labelbus.kill()
+    await labelbus.wait()
+    assert await gone(path)
+
+
 async def test_a_program_that_is_not_there() -> None:
     """It is an error of the operating system's, and no pipe stays open."""
     with pytest.raises(FileNotFoundError):
