@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Protocol, Self
 
 from labelbus_committer.service import Committer
@@ -65,6 +64,7 @@ class Embedded:
         committer: CommitterSettings,
         environ: Mapping[str, str] = os.environ,
         paid: PaidDesk | None = None,
+        cache: BlobCache | None = None,
     ) -> None:
         """Take every known labeler, so that actions can be checked, and the names of those to open."""
         self.carrier_id = f"embedded:{uuid.uuid4()}"
@@ -91,9 +91,7 @@ class Embedded:
             settings=committer,
             process=committer_of(self.carrier_id),
         )
-        folder = environ.get("LABELBUS_CACHE")
-        cache = BlobCache(folder=Path(folder) if folder else None)
-        rates = RateSettings.of(environ)
+        blobs, rates = cache or BlobCache(), RateSettings.of(environ)
         chosen = {**environ, COMMANDS_VARIABLE: environ.get(COMMANDS_VARIABLE) or ANY_COMMAND}
         self._labelers = [
             LabelerService(
@@ -104,7 +102,7 @@ class Embedded:
                 ledger=ledger,
                 carrier_id=self.carrier_id,
                 instance="embedded",
-                cache=cache,
+                cache=blobs,
                 rates=rates,
                 paid=paid,
             )
@@ -140,6 +138,11 @@ class Embedded:
     async def __aexit__(self, *_: object) -> None:
         """Take no more, finish what runs, give up the lease: another process may go on at once."""
         await asyncio.shield(self._stack.aclose())
+
+    @property
+    def announcements(self) -> tuple[str, ...]:
+        """Return what the open labelers have to say."""
+        return tuple(text for one in self._labelers for text in one.announcements)
 
     async def adopt(self, job_id: JobId) -> bool:
         """Take over an unfinished job of a process that is gone. False where somebody was faster."""

@@ -1,9 +1,11 @@
 """Write a job's report and picture sheet to files."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from labelbus_contracts.ids import ProjectId
+from labelbus_labeling.cache import BlobKey
 from labelbus_ledger.facts import Facts, gather
 from labelbus_ledger.reports import JobRow
 from labelbus_ledger.settings import LedgerSettings
@@ -11,21 +13,33 @@ from labelbus_ledger.settings import LedgerSettings
 from labelbus_cli.cluster_api import ClusterApi
 from labelbus_cli.errors import CommandError
 from labelbus_cli.job_source import ClusterJobs, job_named
-from labelbus_cli.report import render
+from labelbus_cli.report import FetchImage, render
 from labelbus_cli.session import Session
 
 PICTURES = 60
 
 
 async def write_report(session: Session, job: JobRow, path: Path | None, *, pictures: int = PICTURES) -> Path:
-    """Write the page, by default below LABELBUS_HOME, and return where it is. Raises `CommandError`."""
+    """Write the page, by default below LABELBUS_HOME, and return where it is. Raises `CommandError`.
 
-    async def fetch(sample_id: int) -> bytes:
-        return await session.client.image(ProjectId(job.project_id), sample_id)
-
+    Pictures that the labelers of this process have read are not read again.
+    """
     async with session.ledger.read() as connection:
         facts = await gather(connection, job, pictures=pictures)
-    return await _written(facts, await render(facts, fetch), path)
+    return await _written(facts, await render(facts, _pictures(session, job, facts)), path)
+
+
+def _pictures(session: Session, job: JobRow, facts: Facts) -> FetchImage:
+    hashes = {change.sample_id: change.facts.content_hash for change in facts.shown}
+
+    async def fetch(sample_id: int) -> bytes:
+        read = partial(session.client.image, ProjectId(job.project_id), sample_id)
+        content_hash = hashes.get(sample_id)
+        if content_hash is None:
+            return await read()
+        return await session.cache.get(BlobKey(job.project_id, sample_id, content_hash, "image"), read)
+
+    return fetch
 
 
 async def write_cluster_report(api: ClusterApi, prefix: str, path: Path | None, *, pictures: int) -> Path:

@@ -80,12 +80,15 @@ async def carry_out(
         committer=committer,
         environ=environ,
         paid=paid,
+        cache=session.cache,
     )
     with interruptible(lambda: display.note("Interrupted. Finishing what runs …")) as interrupted:
         await _started(process, interrupted)
         async with process:
             try:
                 await _begin(process, work)
+                for text in process.announcements:
+                    display.note(text)
                 display.begin(work.steps)
                 await _watch(session, process, work, display, interrupted)
             finally:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TextIO, cast
 
 from labelbus_contracts.ids import SecretName
+from labelbus_labeling.cache import BlobCache
+from labelbus_labeling.settings import LabelingSettings
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger, LedgerSettings
 from labelbus_ledger.secrets import SecretStore
@@ -27,13 +29,14 @@ ENV_SECRET = SecretName(f"env:{KEY_VARIABLE}")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An open ledger, and Studio seen with the key of the environment."""
+    """An open ledger, Studio seen with the key of the environment, and the bytes of samples read so far."""
 
     ledger: Ledger
     clients: StudioClients
     access: StudioAccess
     client: StudioClient
     project: Project
+    cache: BlobCache
 
 
 @asynccontextmanager
@@ -61,7 +64,8 @@ async def opened(*, studio: StudioSettings | None = None) -> AsyncIterator[Sessi
             client = clients.get(SecretStr(key))
             project = await project_of(client)
             store = SecretStore(ledger, allow_env=True, keys=load(LedgerSettings).secret_keys)
-            yield Session(ledger, clients, StudioAccess(clients, store), client, project)
+            cache = load(LabelingSettings).blob_cache()
+            yield Session(ledger, clients, StudioAccess(clients, store), client, project, cache)
         finally:
             await clients.aclose()
 

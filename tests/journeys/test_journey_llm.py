@@ -169,18 +169,8 @@ def test_verdicts_and_boxes_are_previewed_and_applied(
     assert len(job.proposals) == len(ids)
 
 
-async def _no_report(*_: object, **__: object) -> Path:
-    return Path("no-report.html")
-
-
-def test_two_steps_download_once_and_write_once(
-    world: World, model: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Found by one model and named by another: one image, one write of each kind per sample.
-
-    The report, which shows the pictures to people, is left out.
-    """
-    monkeypatch.setattr("labelbus_cli.publishing.write_report", _no_report)
+def test_two_steps_download_once_and_write_once(world: World, model: str) -> None:
+    """Found by one model, named by another, shown in the report: one image, one write of each kind each."""
     found = PROMPT.replace("(red circle,", "(thing,")
     action = {
         "name": "find and name",
