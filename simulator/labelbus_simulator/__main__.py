@@ -31,6 +31,7 @@ def main(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 4800,
     images: Annotated[int, typer.Option(help="Pictures of coloured shapes.")] = 40,
     audio: Annotated[int, typer.Option(help="Sound clips of 2 s.")] = 0,
+    videos: Annotated[int, typer.Option(help="Videos of 1 s, to be split into pictures.")] = 0,
     folder: Annotated[
         Path | None, typer.Option(help="Add the pictures, WAVs and videos in a folder.")
     ] = None,
@@ -51,6 +52,8 @@ def main(
     boxes = "truth" if with_boxes else "none"
     project.add_images(images, seed=seed, distinct=distinct, rotated=rotated, boxes=boxes)
     project.add_audio(audio, seed=seed, distinct=distinct, pieces=2)
+    for nr in range(videos):
+        project.add_video(f"video-{nr:06d}.mp4", video_seconds=1.0)
     if folder:
         project.add(Dataset.folder(folder))
     project.add(Dataset.damaged(*(cast(Damage, kind) for kind in broken or [])))

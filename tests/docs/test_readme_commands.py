@@ -82,6 +82,17 @@ def test_the_tutorial_runs_as_it_stands(root: Path, tmp_path: Path) -> None:
     assert "only a preview can be applied" in said
 
 
+def test_the_how_to_of_vision_models_runs_as_it_stands(root: Path, tmp_path: Path) -> None:
+    """Every labeler labels what it is shown: names, a split video's frames, boxes, new names, verdicts."""
+    said = run(blocks(root, "run", page="docs/how-to/label-with-a-vision-model.md"), tmp_path, COLUMNS="140")
+    assert "1 video is not split in a preview" in said
+    assert "11 committed" in said
+    assert re.search(r"^circle +0 +4 ", said, re.MULTILINE)
+    assert re.search(r"^blue circle +0 +2 ", said, re.MULTILINE)
+    assert "check boxes (validate)" in said
+    assert "2 committed" in said
+
+
 @pytest.mark.kafka
 def test_commands_for_kafka_run_as_they_stand(
     root: Path, tmp_path: Path, studio_environ: dict[str, str], real_kafka: Any

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from labelbus_simulator.documents import Doc
 from labelbus_simulator.models.desk import Desk
 from labelbus_simulator.models.eyes import Seen, find_shapes, name_picture
+from labelbus_simulator.models.verdicts import asks_for_verdict, verdict
 
 MODELS = ("gpt-4o-2024-08-06", "gpt-4o-mini", "simulated")
 _LOW_TOKENS, _HIGH_TOKENS = 85, 765
@@ -93,9 +94,10 @@ def _answer(body: Doc, text: str, pictures: list[bytes]) -> str:
     label = name_picture(pictures[0]) if pictures else "nothing"
     form = body.get("response_format") or {}
     if form.get("type") == "json_schema":
-        return json.dumps(
-            _fill(form["json_schema"]["schema"], label, form["json_schema"]["schema"], pictures)
-        )
+        schema = form["json_schema"]["schema"]
+        if pictures and asks_for_verdict(schema):
+            return json.dumps(verdict(text, pictures[0]))
+        return json.dumps(_fill(schema, label, schema, pictures))
     if form.get("type") == "json_object":
         return json.dumps({"label": label, "reason": f"The largest shape is a {label}."})
     return label

@@ -132,3 +132,28 @@ def test_openai_refuses_what_is_no_picture(chat: httpx.Client) -> None:
 def test_openai_lists_its_models(chat: httpx.Client) -> None:
     """The catalogue names the pinned model."""
     assert "gpt-4o-2024-08-06" in [model["id"] for model in chat.get("/models").json()["data"]]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "wanted"),
+    [("truth", "valid"), ("wrong label", "invalid"), ("elsewhere", "invalid"), ("none", "invalid")],
+)
+def test_openai_judges_boxes(chat: httpx.Client, boxes: str, wanted: str) -> None:
+    """A question that lists boxes and asks for valid or invalid is answered by what the picture shows."""
+    (new,) = Dataset.images(1, objects=(("red", "circle"),))
+    (shape,) = new.truth
+    box = {**shape.box()}  # type: ignore[union-attr]
+    if boxes == "wrong label":
+        box["label"] = "blue square"
+    elif boxes == "elsewhere":
+        box["x"] += 2 * box["width"] + 2
+    line = "- {label}: x {x}, y {y}, width {width}, height {height}".format(**box)
+    label = {"type": "string", "enum": ["valid", "invalid"]}
+    schema = {"type": "object", "properties": {"label": label, "reason": {"type": "string"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    text = "Boxes:\n" + ("(none)" if boxes == "none" else line)
+    asked = question(new.content.data(), form)
+    asked["messages"].append({"role": "user", "content": text})  # type: ignore[attr-defined]
+    answer = chat.post("/chat/completions", json=asked).json()
+    said = json.loads(answer["choices"][0]["message"]["content"])
+    assert said["label"] == wanted and said["reason"]
