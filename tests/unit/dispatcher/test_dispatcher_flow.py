@@ -257,6 +257,8 @@ async def test_cancel_waits_for_open_claims(world: World) -> None:
     async with world.ledger.write() as conn:
         await conn.execute(claims.insert(), [claim])
     await world.carrier.publish([commands.CancelJob(id=message_id("c"), job_id=JOB)])
+    standing = await world.becomes("cancelling")
+    await world.dispatcher.watch.close([standing.head])
     await world.becomes("cancelling")
     async with world.ledger.write() as conn:
         await conn.execute(claims.delete())
