@@ -163,16 +163,8 @@ def test_a_form_names_what_the_block_takes(make_world: Callable[..., World]) -> 
 
 def test_a_killed_job_goes_on(world: World) -> None:
     """kill -9 ends the block with Labelbus; the same command again finishes the job, each write made once."""
-    command = (
-        "run-block",
-        "--command",
-        PLAIN,
-        "--data-ids-file",
-        world.ids_file(),
-        "--no-propose",
-        "--apply",
-    )
-    command = (*command, "--yes", "--env", "TROUBLE=wait:3")
+    command = ["run-block", "--command", PLAIN, "--data-ids-file", world.ids_file(), "--no-propose"]
+    command += ["--apply", "--yes", "--env", "TROUBLE=wait:3"]
     process = world.started(*command)
     pid = world.folder / "pid"
     until(lambda: pid.exists() and pid.read_text() != "")
