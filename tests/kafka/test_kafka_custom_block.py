@@ -1,4 +1,4 @@
-"""Custom blocks as a step on a real broker: the worker's list of commands, the ledger's secrets, one write."""
+"""Custom blocks as a step on a real broker: what workers may run, secrets of the ledger, one write."""
 
 import json
 import sys
