@@ -46,6 +46,12 @@ def run_block(
     ids_object: Annotated[
         bool, typer.Option("--ids-object", help='The block reads {"ids": [1, 2]} instead of [1, 2].')
     ] = False,
+    narrow_lists: Annotated[
+        bool,
+        typer.Option(
+            "--narrow-lists", help="Lists show the run's samples only: for blocks that page through."
+        ),
+    ] = False,
     sample: Annotated[int | None, typer.Option(min=1, help="Only a random part of so many samples.")] = None,
     seed: Annotated[int, typer.Option(help="Chooses which part.")] = 0,
     apply: Annotated[bool, typer.Option("--apply", help="Write to Studio. Without it nothing is.")] = False,
@@ -82,6 +88,7 @@ def run_block(
             "timeout_s": timeout,
             "samples_per_run": samples_per_run,
             "propose": propose,
+            "narrow_lists": narrow_lists,
             "ids_form": "object" if ids_object else "list",
         },
     )

@@ -97,12 +97,14 @@ class Overlay:
     """What one run of a block sees and does. `overreach` are writes that no single sample answers for.
 
     `fault` is why Studio could not be asked. `was_asked` tells whether the block came as far as a sample.
+    `rows` are Studio's of the run's samples, where lists were asked for; None for one that is gone.
     """
 
     samples: Mapping[int, DraftedSample]
     overreach: list[str] = field(default_factory=list)
     fault: RetryLater | None = None
     was_asked: bool = False
+    rows: dict[int, Json | None] = field(default_factory=dict)
 
     @classmethod
     def over(cls, tasks: Iterable[LabelTask]) -> "Overlay":

@@ -99,6 +99,12 @@ class CustomBlockParameters(LabelerParameters):
         title="Form of the ids file",
         description='list is [1, 2], as the official blocks read it, object is {"ids": [1, 2]}.',
     )
+    narrow_lists: bool = Field(
+        default=False,
+        title="Narrow lists",
+        description="Lists of the project's samples show those of the run only. Much quicker for blocks that "
+        "page through the project to find their samples.",
+    )
     samples_per_run: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = Field(
         default=16, title="Samples per run", description="Samples that one run of the command gets, at most."
     )

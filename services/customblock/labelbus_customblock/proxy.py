@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from labelbus_customblock.errors import Overreach, WriteRefusal
+from labelbus_customblock.listing import narrowed
 from labelbus_customblock.overlay import DraftedSample, Json, Overlay
 from labelbus_customblock.proposed import proposals
 from labelbus_customblock.writes import Asked, write
@@ -38,12 +39,16 @@ _MOST_BYTES: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One run of a block: what it sees and does. `secrets` are values by name, kept out of labels."""
+    """One run of a block: what it sees and does. `secrets` are values by name, kept out of labels.
+
+    With `narrow_lists` the lists of the project's samples show those of the run only.
+    """
 
     project_id: ProjectId
     client: StudioClient
     overlay: Overlay
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    narrow_lists: bool = False
 
 
 class ProxyingStudio:
@@ -115,6 +120,8 @@ async def _read(visit: Visit, path: str, query: dict[str, str]) -> Response:
             served = await _media(sample, match[2], query)
             if served is not None:
                 return served
+        if visit.narrow_lists and within in ("/raw-data", "/raw-data/count"):
+            return _json(await narrowed(visit.project_id, visit.client, visit.overlay, path, query))
         if (within == "" or within == "/raw-data") or (match and match[2] is None):
             return _json(await _seen(visit, path, query))
         answer = await visit.client.relay(Call(route="relay", path=path, params=query))

@@ -78,7 +78,13 @@ class Runner:
         parameters = first.parameters_as(CustomBlockParameters)
         opened = {name: await first.secret(secret) for name, secret in parameters.secrets.items()}
         secrets = {name: value.get_secret_value() for name, value in opened.items()}
-        visit = Visit(first.project_id, await first.own_studio(), Overlay.over(tasks), secrets)
+        visit = Visit(
+            first.project_id,
+            await first.own_studio(),
+            Overlay.over(tasks),
+            secrets,
+            narrow_lists=parameters.narrow_lists,
+        )
         token = self._studio.admit(visit)
         environ = environment(
             parameters,
@@ -99,6 +105,7 @@ class Runner:
             parameters.command[0], ended.code, time.monotonic() - started, len(tasks),
         )  # fmt: skip
         said = last_lines(ended.output, (*secrets.values(), token))
+        logger.debug("Block %s said:\n%s", parameters.command[0], said)
         was_cut = timeout_s < parameters.timeout_s
         return Run(visit.overlay, ended.code, said, timeout_s, was_cut)
 

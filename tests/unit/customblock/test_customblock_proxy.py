@@ -62,6 +62,24 @@ async def test_samples_are_shown_as_their_drafts(http: httpx.AsyncClient) -> Non
     assert other["label"] == ""
 
 
+async def test_lists_may_be_narrowed(bench: "Bench", overlay: Overlay) -> None:
+    """Then they show the run's samples only, in Studio's order, each read once; a missing one is left out."""
+    del bench.project.samples[2]
+    studio = ProxyingStudio()
+    visit = Visit(ProjectId(bench.project.id), bench.client, overlay, narrow_lists=True)
+    headers = {"x-api-key": studio.admit(visit)}
+    transport = httpx.ASGITransport(studio)
+    async with httpx.AsyncClient(transport=transport, base_url="http://x/v1", headers=headers) as http:
+        page = await read(http, "/api/1/raw-data", category="training", limit=1000, offset=0)
+        behind = await read(http, "/api/1/raw-data", category="training", limit=1000, offset=1000)
+        assert [row["id"] for row in page["samples"]] == [1]
+        assert page["samples"][0]["label"] == "cat"
+        assert behind["samples"] == []
+        assert (await read(http, "/api/1/raw-data/count", category="testing"))["count"] == 0
+    assert bench.studio.calls.by_route["list-samples"] == 0
+    assert bench.studio.calls.by_route["get-sample"] == 2
+
+
 async def test_no_key_of_the_project_is_handed_out(http: httpx.AsyncClient, bench: "Bench") -> None:
     """Neither in answers nor by the routes that list keys."""
     projects = await http.get("/api/projects")
