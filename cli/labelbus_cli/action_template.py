@@ -39,6 +39,9 @@ data:
 
 # Metadata that every written sample gets at the end.
 metadata_after: {}
+
+# The most that a job may spend on paid models, in US dollars.
+# budget_usd: 5
 """
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path as FilePath
 
 from labelbus_contracts.jobs import MERGE, ActionSpec, Branch, DataFilter, StepSpec
-from labelbus_dispatcher.merge import MERGE_REGISTRATION, merge_fault
+from labelbus_dispatcher.merge import MERGE_REGISTRATION, condition_fault, merge_fault
 from labelbus_labeling.labeler import Registration
 from labelbus_labeling.registry import check_together
 from pydantic import BaseModel, ValidationError
@@ -73,7 +73,9 @@ def _step_faults(
     fault = merge_fault(step)
     if fault is not None:
         key = "branches" if step.branches else "labeler"
-        return [document.error((*path, key), f"{fault[0].upper()}{fault[1:]}", key=True)]
+        return [document.error((*path, key), f"Step {index}: {fault}", key=True)]
+    if (fault := condition_fault(step.when)) is not None:
+        return [document.error((*path, "when"), f"Step {index}: {fault}", key=True)]
     if not step.branches:
         return _work_faults(document, path, step, labelers)
     faults = _work_faults(document, path, step, {MERGE: MERGE_REGISTRATION})
@@ -111,13 +113,15 @@ def _work_faults(
 
 def _fault(document: Document, detail: ErrorDetails, model: type[BaseModel], under: Path) -> BadInput:
     path: Path = (*under, *detail["loc"])
-    name = str(detail["loc"][-1]) if detail["loc"] else ""
+    name = _said(detail["loc"])
     match detail["type"]:
         case "missing":
             return document.error(path[:-1], f"'{name}' is missing. Add it.")
         case "extra_forbidden":
             text = f"There is no parameter '{name}'. {nearest(name, model.model_fields)}"
             return document.error(path, text, key=True)
+        case "too_short":
+            return document.error(path, f"'{name}' is empty. Name one at least.")
         case "value_error":
             error = (detail.get("ctx") or {}).get("error")
             return _value_fault(document, path, name, error)
@@ -125,6 +129,13 @@ def _fault(document: Document, detail: ErrorDetails, model: type[BaseModel], und
             given = detail.get("input")
             shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
             return document.error(path, f"'{name}' is wrong: {detail['msg']}{shown}.")
+
+
+def _said(loc: tuple[int | str, ...]) -> str:
+    """Return the name of what is wrong; an item of a list by the list's name and its number, from 0."""
+    if len(loc) > 1 and isinstance(loc[-1], int):
+        return f"{loc[-2]}[{loc[-1]}]"
+    return str(loc[-1]) if loc else ""
 
 
 def _value_fault(document: Document, path: Path, name: str, error: object) -> BadInput:

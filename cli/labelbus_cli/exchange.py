@@ -28,7 +28,11 @@ async def list_studio() -> str:
         actions = await _actions(session)
     if not actions:
         return "The project has no AI labeling action. `labelbus actions push FILE` makes one."
-    return "\n".join(f"{one.id:>8}  {one.name}  ({len(one.steps)} steps)" for one in actions)
+    return "\n".join(f"{one.id:>8}  {one.name}  ({_counted(len(one.steps))})" for one in actions)
+
+
+def _counted(steps: int) -> str:
+    return "1 step" if steps == 1 else f"{steps} steps"
 
 
 async def pulled(wanted: str, blocks: Sequence[str]) -> str:

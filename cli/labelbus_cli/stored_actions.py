@@ -1,6 +1,7 @@
 """Find an action where a command names one: a file, or a name of the ledger with or without a revision."""
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,8 +73,8 @@ async def stored(name: Name) -> StoredAction:
     raise BadInput(f"There is no file and no stored action '{name}'. {hint}")
 
 
-async def keep(path: Path, note: str, labelers: Mapping[str, Registration]) -> StoredAction:
-    """Store the action of a file under its name. Raises `BadInput`."""
+async def keep(path: Path, note: str, labelers: Mapping[str, Registration]) -> tuple[StoredAction, bool]:
+    """Store the action of a file under its name; tell whether that is new. Raises `BadInput`."""
     spec = read_action(path, labelers)
     print_cautions(spec)
     if _REVISION.search(spec.name) or is_file(spec.name):
@@ -81,7 +82,9 @@ async def keep(path: Path, note: str, labelers: Mapping[str, Registration]) -> S
             f"'{spec.name}' cannot be told from a revision or a file. Give the action another name."
         )
     async with opened_ledger() as ledger:
-        return await ledger_actions.add(ledger, spec, note=note)
+        begun = time.time()
+        stored = await ledger_actions.add(ledger, spec, note=note)
+        return stored, stored.created_at >= begun
 
 
 async def forget(name: Name) -> int:

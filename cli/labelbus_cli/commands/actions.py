@@ -48,8 +48,10 @@ def add(
     from labelbus_cli.labelers import all_labelers
     from labelbus_cli.stored_actions import keep
 
-    stored = loop.run(keep(file, note, all_labelers()))
-    typer.echo(f"Stored as {stored.spec.shown_name}. Run it: labelbus run '{stored.spec.name}'.")
+    stored, is_new = loop.run(keep(file, note, all_labelers()))
+    name = stored.spec.shown_name
+    said = f"Stored as {name}." if is_new else f"Nothing has changed since {name}, which is stored already."
+    typer.echo(f"{said} Run it: labelbus run '{stored.spec.name}'.")
 
 
 @app.command("list")

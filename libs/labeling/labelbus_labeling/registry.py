@@ -23,6 +23,12 @@ _FITS: Mapping[OperatesOn, tuple[SampleKind | None, frozenset[LabelingMethod] | 
     "audio": ("audio", None),
     "other": (None, None),
 }
+_SEVERAL: Mapping[SampleKind | None, str] = {
+    "image": "images",
+    "audio": "audio",
+    "video": "videos",
+    "table": "tables",
+}
 _SAID: Mapping[OperatesOn, str] = {
     "images_object_detection": "images of projects with bounding boxes",
     "images_single_label": "images of projects with one label per item",
@@ -80,7 +86,8 @@ def check_fits(
     method = "" if labeling_method == "unknown" else f" in a project labeled by {labeling_method}"
     wants = _works_on(registration)
     return (
-        f"{registration.name} works on {wants}, not on {kind or 'samples'}{method}. Choose another labeler."
+        f"{registration.name} works on {wants}, not on {_SEVERAL.get(kind, 'samples')}{method}. "
+        "Choose another labeler."
     )
 
 

@@ -42,6 +42,7 @@ class PretrainedParameters(LabelerParameters):
         title="Source project",
         description="Project to use as a labeling source. In actions: the name of a secret, env:NAME or "
         "ledger:name, that holds its API key.",
+        examples=["env:SOURCE_PROJECT_API_KEY"],
         json_schema_extra=extra("--source-project-api-key", type="project", secret=True, value=""),
     )
     source_project_impulse_id: ImpulseId = Field(

@@ -15,7 +15,7 @@ from labelbus_labeling.registry import (
     validate_parameters,
 )
 
-from labelbus_dispatcher.merge import MERGE_REGISTRATION, merge_fault
+from labelbus_dispatcher.merge import MERGE_REGISTRATION, condition_fault, merge_fault
 
 
 def complaint(
@@ -77,7 +77,7 @@ def _action_complaint(
     action: ActionSpec, labelers: Mapping[str, Registration], running: Collection[str]
 ) -> str | None:
     for number, step in enumerate(action.steps):
-        if (fault := merge_fault(step)) is not None:
+        if (fault := merge_fault(step) or condition_fault(step.when)) is not None:
             return f"Step {number}: {fault}"
         if step.branches and (wrong := _wrong(step, {step.labeler: MERGE_REGISTRATION})) is not None:
             return f"Step {number}: {wrong}"

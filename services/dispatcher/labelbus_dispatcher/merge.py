@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
-from labelbus_contracts.jobs import MERGE, Place, StepSpec
+from labelbus_contracts.jobs import MERGE, Condition, Place, StepSpec
 from labelbus_contracts.labels import LabelSet
 from labelbus_labeling.labeler import Labeler, LabelerParameters, Registration
 from pydantic import Field
@@ -89,6 +89,16 @@ def _weights_fault(step: StepSpec) -> str | None:
             f"it has {len(step.branches)} branches and {len(weights)} weights. Give one for each, in order."
         )
     return None
+
+
+def condition_fault(condition: Condition | None) -> str | None:
+    """Return what is wrong with a step's condition; None for none."""
+    if condition is None or condition.min_score is None or condition.max_score is None:
+        return None
+    if condition.min_score <= condition.max_score:
+        return None
+    least, most = condition.min_score, condition.max_score
+    return f"no score is at least {least:g} and at most {most:g}. Exchange min_score and max_score."
 
 
 def majority(branches: int) -> int:

@@ -46,13 +46,24 @@ def test_branches_are_read(tmp_path: Path, labelers: Labelers) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("votes: 2", "votes: 3", "action.yaml:5:5: 3 votes are more than its 2 branches"),
+        ("votes: 2", "votes: 3", "action.yaml:5:5: Step 0: 3 votes are more than its 2 branches"),
         ("iou: 0.5", "iuo: 0.5", "action.yaml:4:42: There is no parameter 'iuo'. Did you mean 'iou'?"),
         ("labeler: merge", "labeler: finder", "has the labeler merge, not finder"),
         ("labeler: owl-vit", "labeler: owl", "action.yaml:8:18: There is no labeler 'owl'"),
         ('prompt: "no"', "promt: x", "action.yaml:7:22: There is no parameter 'promt'"),
         ("      - labeler: owl-vit", "      - wehn: x\n        labeler: owl-vit", "Unknown key 'wehn'"),
         ("labeler: finder", "labeler: ears", "Step 0: owl-vit works on images"),
+        (
+            "method: vote, votes: 2",
+            "weights: [1, -2]",
+            "'weights[1]' is wrong: Input should be greater than 0",
+        ),
+        ("votes: 2", "weights: [1, 2]", "Step 0: weights are for the method fusion"),
+        (
+            "max_score: 0.5",
+            "max_score: 0.2, min_score: 0.5",
+            "action.yaml:10:5: Step 0: no score is at least 0.5",
+        ),
     ],
 )
 def test_a_fault_in_branches_is_named_with_its_place(fault: Fault, old: str, new: str, said: str) -> None:

@@ -44,6 +44,11 @@ def test_a_whole_action_is_read(tmp_path: Path, labelers: Labelers) -> None:
     assert action.metadata_after == {"reviewed": "no"}
 
 
+def test_an_action_without_steps_is_empty(fault: Fault) -> None:
+    """The list is named, and what to do."""
+    assert fault("name: a\nsteps: []\n") == "action.yaml:2:8: 'steps' is empty. Name one at least."
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
