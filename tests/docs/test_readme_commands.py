@@ -4,11 +4,7 @@ A fenced block of `bash run` is run; so is `bash kafka`, where there is a Kafka;
 docker` it is proven that what they name exists. Only ports are replaced, by free ones.
 """
 
-import os
 import re
-import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -18,37 +14,14 @@ import pytest
 import yaml
 from labelbus_simulator import Studio, serve
 
+from .commands import fenced, run
+
 pytestmark = pytest.mark.timeout(660)
-_BLOCK = re.compile(r"^```bash (\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_PORT = re.compile(r"(127\.0\.0\.1:|--port )([48]\d{3})\b")
-_WITHIN_S = 600  # seconds on a quiet machine: under one minute each
-_END = "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\nset -euo pipefail\n"
 
 
 def blocks(root: Path, *kinds: str, page: str = "README.md") -> str:
     """Return the blocks of these kinds, in order."""
-    return "\n".join(body for kind, body in _BLOCK.findall((root / page).read_text()) if kind in kinds)
-
-
-def run(script: str, folder: Path, **environ: str) -> str:
-    """Run a script in a folder of its own and return all it prints; it must succeed."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("LABELBUS_", "EI_", "BEAM_"))
-    }
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", _END + _elsewhere(script)],
-        cwd=folder,
-        env={**kept, "PATH": path, "LABELBUS_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", **environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_WITHIN_S,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    return "\n".join(fenced(root / page, *kinds))
 
 
 @pytest.fixture
@@ -134,15 +107,3 @@ def test_scripts_that_readme_names_exist(root: Path) -> None:
     scripts = re.findall(r"python ((?:benchmarks|tools)/[\w/]+\.py)", (root / "README.md").read_text())
     assert scripts
     assert [script for script in scripts if not (root / script).exists()] == []
-
-
-def _elsewhere(script: str) -> str:
-    """Put free ports in the place of README's, each the same one throughout."""
-    free = {port: str(_free_port()) for _, port in set(_PORT.findall(script))}
-    return _PORT.sub(lambda match: match[1] + free[match[2]], script)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
