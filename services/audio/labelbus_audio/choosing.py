@@ -41,6 +41,7 @@ def _endpoint(settings: AudioSettings) -> Ears:
         )
     place = Place(
         name="The endpoint",
+        said=f"the endpoint at {_host(url)} (HF_INFERENCE_ENDPOINT)",
         url=url,
         model=f"endpoint:{_host(url)}",
         variable="HF_INFERENCE_ENDPOINT",
@@ -54,6 +55,7 @@ def _router(settings: AudioSettings) -> Ears:
         raise EngineUnavailable("Hugging Face's router wants a key. Set HF_API_KEY.")
     place = Place(
         name="Hugging Face's router",
+        said=f"{settings.model} behind Hugging Face's router (HF_API_KEY)",
         url=f"{settings.router.rstrip('/')}/{settings.model}",
         model=settings.model,
         variable="LABELBUS_AUDIO_MODEL",

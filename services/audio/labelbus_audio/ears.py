@@ -44,6 +44,10 @@ class Ears(Protocol):
         """Name what answers."""
 
     @property
+    def place(self) -> str:
+        """Say for people what answers, and where."""
+
+    @property
     def is_elsewhere(self) -> bool:
         """Tell whether calls may cost money."""
 

@@ -44,6 +44,11 @@ class AstEngine:
         self.shape = shape
 
     @property
+    def device(self) -> str:
+        """Name what computes: `cpu`, `cuda`, `mps`."""
+        return self._device.type
+
+    @property
     def batch_size(self) -> int:
         """Return how many windows are worth computing together: on a CPU batches gain nothing."""
         return 1 if self._device.type == "cpu" else 32

@@ -22,6 +22,9 @@ from labelbus_audio.windows import Verdict, Window, in_samples, ranges_of, windo
 
 _HEARD_MS: Final = 10_256
 """What the model takes in; silence beyond it would only be sent."""
+_APART: Final = 0.05
+"""By how much a file's length may differ from Studio's: its header holds whole Hertz only."""
+_UPLOAD: Final = "Upload the sample again, or remove it from the job."
 
 
 class AudioLabeler:
@@ -30,6 +33,11 @@ class AudioLabeler:
     def __init__(self, ears: Ears, *, price_per_call_usd: float | None = None) -> None:
         self._ears = ears
         self._listener = Listener(ears, price_usd=price_per_call_usd)
+
+    @property
+    def announcement(self) -> str:
+        """Say which engine listens."""
+        return f"Listening by {self._ears.place}."
 
     async def open(self) -> None:
         """Load the model or make the connections. Raises `SettingsError`."""
@@ -69,16 +77,24 @@ def _windows(facts: SampleFacts, clip: Clip, parameters: AudioParameters) -> tup
     """Return the windows in Studio's indexes, which are those of the labels."""
     count = len(clip.values) if facts.values_count is None else facts.values_count
     if count < 1:
-        raise SampleRefused(
-            "The clip has no values in Studio. Upload the sample again, or remove it from the job.",
-            code="audio-empty",
-        )
+        raise SampleRefused(f"The clip has no values in Studio. {_UPLOAD}", code="audio-empty")
+    _check_length(facts, clip, count)
     return windows_of(
         count,
         facts.frequency_hz or clip.rate,
         size_ms=parameters.win_size_ms,
         stride_ms=parameters.win_stride_ms,
     )
+
+
+def _check_length(facts: SampleFacts, clip: Clip, count: int) -> None:
+    """Refuse a file that lasts another time than Studio says: labels would lie at wrong times."""
+    if count == len(clip.values) or not facts.frequency_hz:
+        return
+    said_s, lasts_s = count / facts.frequency_hz, len(clip.values) / clip.rate
+    if abs(said_s - lasts_s) > _APART * max(said_s, lasts_s) + 1 / facts.frequency_hz:
+        fact = f"The clip's file lasts {lasts_s:.2f} s, and Studio says that the sample lasts {said_s:.2f} s."
+        raise SampleRefused(f"{fact} {_UPLOAD}", code="audio-length")
 
 
 def _query(facts: SampleFacts, clip: Clip, windows: Sequence[Window], parameters: AudioParameters) -> Query:

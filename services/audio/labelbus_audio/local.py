@@ -49,6 +49,11 @@ class LocalEars:
         """Name the model."""
         return self._settings.model
 
+    @property
+    def place(self) -> str:
+        """Say which model listens, on what."""
+        return f"{self.model} on this machine ({self._loaded().device})"
+
     async def open(self) -> None:
         """Load the model. Raises `EngineUnavailable`."""
         settings = self._settings

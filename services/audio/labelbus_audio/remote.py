@@ -6,6 +6,7 @@ wanted, POST {"inputs": base64, "parameters": {"top_k"}}.
 
 import asyncio
 import base64
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -24,9 +25,10 @@ from labelbus_audio.windows import Window
 _CONNECT_TIMEOUT_S: Final = 10.0
 _PATIENCE_S: Final = 10.0
 """How long one window is tried again in place, waits included; longer waits are the dispatcher's."""
+_LONGEST_WAIT_S: Final = 900.0
+"""However long an answer asks to wait."""
 _SHOWN: Final = 200
 """Characters of a strange answer that its error repeats."""
-_RESUME: Final = "Then resume the job."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Place:
     """Where an engine is, and what people know it by. `variable` is what to mend where it is wrong."""
 
     name: str
+    said: str
     url: str
     model: str
     variable: str
@@ -81,6 +84,11 @@ class RemoteEars:
     def model(self) -> str:
         """Name the model or the endpoint's host."""
         return self._place.model
+
+    @property
+    def place(self) -> str:
+        """Say what is asked, and which variable chose it."""
+        return self._place.said
 
     async def open(self) -> None:
         """Make the connection pool; nothing is called yet."""
@@ -143,7 +151,7 @@ class RemoteEars:
             fact = f"{name} cannot be reached: {type(error).__name__}. Check {self._place.variable}."
             raise RetryLater(fact, code="engine-unreachable") from error
         except httpx.InvalidURL as error:
-            fact = f"{self._place.variable} is no valid address. Correct it. {_RESUME}"
+            fact = f"{self._place.variable} is no valid address. Correct it."
             raise RetryLater(fact, scope="job", code="engine-wrong") from error
 
 
@@ -162,23 +170,23 @@ def _read(response: httpx.Response, place: Place) -> Answer:
 
 
 def _strange(response: httpx.Response, place: Place) -> RetryLater:
-    fact = f"{place.name} answered no list of labels with scores: {_shown(response)}"
+    fact = f"{place.name} answered no list of labels with scores: {_shown(response, place)}"
     return RetryLater(f"{fact} Check that it classifies audio.", code="engine-answer")
 
 
 def _fault(response: httpx.Response, place: Place) -> RetryLater | SampleRefused:
     """Return what an HTTP status means."""
-    status, said = response.status_code, _shown(response)
+    status, said = response.status_code, _shown(response, place)
     if status in {401, 403}:
-        fact = f"{place.name} refused the key (HTTP {status}): {said} Correct HF_API_KEY. {_RESUME}"
+        fact = f"{place.name} refused the key (HTTP {status}): {said} Correct HF_API_KEY."
         return RetryLater(fact, scope="job", code="engine-key-refused")
     if status == 402:
-        fact = f"The account at {place.name} has no credit left (HTTP 402): {said} Add credit, or set "
-        fact += f"HF_INFERENCE_ENDPOINT to an endpoint of your own, or label locally. {_RESUME}"
+        fact = f"{place.name} says that the account has no credit left (HTTP 402): {said} Add credit, or set "
+        fact += "HF_INFERENCE_ENDPOINT to an endpoint of your own, or label locally."
         return RetryLater(fact, scope="job", code="engine-no-credit")
     if status in {404, 405, 410}:
         fact = f"{place.name} does not offer the model any more, or never did (HTTP {status}): {said} "
-        fact += f"Correct {place.variable}, or label locally (LABELBUS_AUDIO_ENGINE=local). {_RESUME}"
+        fact += f"Correct {place.variable}, or label locally (LABELBUS_AUDIO_ENGINE=local)."
         return RetryLater(fact, scope="job", code="engine-gone")
     if status in {408, 425, 429} or status >= 500:
         fact = f"{place.name} is busy, starting or failing (HTTP {status}): {said}"
@@ -189,15 +197,22 @@ def _fault(response: httpx.Response, place: Place) -> RetryLater | SampleRefused
 def _wait_s(response: httpx.Response) -> float | None:
     """Return how long the answer asks to wait: Retry-After, or the time that a model takes to load."""
     try:
-        return max(0.0, float(response.headers.get("Retry-After", "")))
+        return _bounded(float(response.headers.get("Retry-After", "")))
     except ValueError:
         pass
     try:
-        return max(0.0, _Loading.model_validate_json(response.content).estimated_time)
+        return _bounded(_Loading.model_validate_json(response.content).estimated_time)
     except ValidationError:
         return None
 
 
-def _shown(response: httpx.Response) -> str:
+def _bounded(seconds: float) -> float | None:
+    return min(max(0.0, seconds), _LONGEST_WAIT_S) if math.isfinite(seconds) else None
+
+
+def _shown(response: httpx.Response, place: Place) -> str:
+    """Return what an answer says, without our key: some engines repeat it."""
     text = " ".join(response.text.split())
+    if place.key is not None and (key := place.key.get_secret_value()):
+        text = text.replace(key, "***")
     return f"'{text[:_SHOWN]}'." if text else "an empty answer."

@@ -34,6 +34,7 @@ class LoudnessEars:
     """Hears speech in loud windows, music in soft ones and silence in quiet ones; notes what it was asked."""
 
     model = "loudness"
+    place = "a meter"
     is_elsewhere = True
 
     def __init__(self) -> None:
@@ -169,6 +170,16 @@ async def test_an_unknown_price_fits_no_budget(ears: LoudnessEars, task: MakeTas
     assert AudioSettings.from_environment({worst.price_setting: "0.5"}).price_per_call_usd == 0.5
 
 
+async def test_a_file_of_another_length_is_refused(ears: LoudnessEars, task: MakeTask) -> None:
+    """Half a clip would be labeled at twice the times; a rate that the header cannot hold is no reason."""
+    two_seconds = levels(0.9, 0.1, rate=1000)
+    half = task(two_seconds, count=4000, frequency_hz=1000.0)
+    rounded = task(two_seconds, count=1980, frequency_hz=1000.0)
+    outcomes = await AudioLabeler(ears).label([half, rounded])
+    assert [type(one) for one in outcomes] == [SampleRefused, Labeled]
+    assert "lasts 2.00 s, and Studio says that the sample lasts 4.00 s" in str(outcomes[0])
+
+
 async def test_a_clip_without_values_is_refused(ears: LoudnessEars, task: MakeTask) -> None:
     """Zero length, in the file or in Studio, is that sample's own fault."""
     labeler = AudioLabeler(ears)
@@ -211,6 +222,18 @@ def test_auto_takes_the_first_that_is_there(
     ears = choose_ears(AudioSettings.from_environment(environ), local_is_installed=lambda: installed)
     assert isinstance(ears, kind)
     assert ears.model == model
+
+
+async def test_the_engine_is_announced(tiny: Path) -> None:
+    """People see what listens, and by which variable it was chosen."""
+    local = make_labeler({"LABELBUS_AUDIO_ENGINE": "local", "LABELBUS_AUDIO_MODEL": str(tiny)})
+    await local.open()
+    assert local.announcement == f"Listening by {tiny} on this machine (cpu)."
+    await local.close()
+    endpoint = make_labeler({"HF_INFERENCE_ENDPOINT": "https://ears.test/x"})
+    assert endpoint.announcement == "Listening by the endpoint at ears.test (HF_INFERENCE_ENDPOINT)."
+    router = make_labeler({"LABELBUS_AUDIO_ENGINE": "router", "HF_API_KEY": "hf_secret"})
+    assert router.announcement == f"Listening by {DEFAULT_MODEL} behind Hugging Face's router (HF_API_KEY)."
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,13 @@ from labelbus_runtime.errors import RetryLater, SampleRefused
 from pydantic import SecretStr
 
 KEY = "hf_secret"
-PLACE = Place("The endpoint", "https://ears.test/path", "endpoint:ears.test", "HF_INFERENCE_ENDPOINT")
+PLACE = Place(
+    "The endpoint",
+    "ears.test",
+    "https://ears.test/path",
+    "endpoint:ears.test",
+    "HF_INFERENCE_ENDPOINT",
+)
 GOOD = httpx.Response(200, json=[{"score": 0.2, "label": "Music"}, {"score": 0.7, "label": "Speech"}])
 
 
@@ -58,7 +64,7 @@ def query(sound: Callable[..., Values]) -> Query:
 async def test_a_window_is_sent_as_the_bytes_of_a_wav(query: Query) -> None:
     """With its type and the key; the answer comes back best first."""
     line = Line(GOOD)
-    place = Place("The endpoint", PLACE.url, "m", "V", SecretStr(KEY))
+    place = Place("The endpoint", "ears.test", PLACE.url, "m", "V", SecretStr(KEY))
     assert await heard(line, query, place) == [(Heard("Speech", 0.7), Heard("Music", 0.2))] * 2
     first = line.requests[0]
     assert str(first.url) == "https://ears.test/path"
@@ -95,9 +101,17 @@ async def test_what_concerns_every_sample_pauses_the_job(query: Query, status: i
     assert isinstance(error, RetryLater)
     assert (error.scope, error.code) == ("job", code)
     assert "because" in str(error)
-    assert "resume the job" in str(error)
     assert len(line.requests) == 1
     assert answers[1] is error
+
+
+async def test_a_key_revoked_in_the_middle_pauses_the_job(query: Query) -> None:
+    """What was heard before is kept; the next window says why it cannot go on."""
+    line = Line(GOOD, httpx.Response(401, json={"error": "Invalid credentials"}))
+    first, error = await heard(line, query, concurrency=1)
+    assert isinstance(first, tuple)
+    assert isinstance(error, RetryLater)
+    assert (error.scope, error.code) == ("job", "engine-key-refused")
 
 
 async def test_a_model_that_loads_is_waited_for(query: Query) -> None:
@@ -124,6 +138,25 @@ async def test_a_busy_engine_is_asked_less_and_less(query: Query) -> None:
     assert isinstance(error, RetryLater)
     assert error.code == "engine-busy"
     assert 3 <= sum(for_ever.waits) <= 11
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "after_s"),
+    [
+        ({"Retry-After": "1e9"}, {}, 900),
+        ({"Retry-After": "inf"}, {}, None),
+        ({"Retry-After": "soon"}, {"estimated_time": 1e12}, 900),
+        ({"Retry-After": "-3"}, {}, 0),
+    ],
+)
+async def test_nobody_is_waited_for_for_ever(
+    query: Query, headers: dict[str, str], body: dict[str, float], after_s: float | None
+) -> None:
+    """A wait that makes no sense is bounded, or left to us."""
+    line = Line(httpx.Response(503, json=body, headers=headers))
+    error = (await heard(line, query))[0]
+    assert isinstance(error, RetryLater)
+    assert error.after_s == after_s
 
 
 @pytest.mark.parametrize("body", ["[]", "{}", '"yes"', '[{"label": "Speech"}]', "no json", ""])
@@ -155,4 +188,4 @@ async def test_a_broken_line_is_tried_again(query: Query) -> None:
 def test_an_address_that_is_none_is_said_at_the_start() -> None:
     """Before anything is labeled."""
     with pytest.raises(EngineUnavailable, match="https"):
-        RemoteEars(Place("The endpoint", "ears.test", "m", "HF_INFERENCE_ENDPOINT"))
+        RemoteEars(Place("The endpoint", "ears.test", "ears.test", "m", "HF_INFERENCE_ENDPOINT"))
