@@ -222,6 +222,21 @@ async def test_resume_after_pause(world: World) -> None:
     assert world.writes() == ["set-boxes", "set-metadata"]
 
 
+async def test_a_later_run_keeps_what_was_there_before_the_first(world: World) -> None:
+    """A retry that reads what an earlier run half wrote records what that run found: undo restores it."""
+    sample = world.add_sample(boxes=[DOG])
+    first = world.commit(sample)
+    die(world, "after", 1)
+    with pytest.raises(Crash):
+        await world.ask(first)
+    world.line.dies = None
+    world.restart()
+    await world.lapse()
+    assert isinstance(await world.ask(world.commit(sample, draft=first.draft, run=2)), SampleCommitted)
+    (row,) = await world.rows(commits)
+    assert LabelSet.model_validate_json(row["found"]) == first.base.labels
+
+
 async def test_two_processes(world: World) -> None:
     """Two processes that are given the same commands write each sample once between them."""
     second = Committer(world.ledger, access=world.access, job_states=world.states, settings=world.settings)
