@@ -51,7 +51,8 @@ _ABOUT_JOB = re.compile(
 class Call:
     """One call. `route` names it for counts and logs; `repeatable` calls only read or set state.
 
-    `upload` is the file name, bytes and media type of a multipart part named `image`.
+    `upload` is the file name, bytes and media type of a multipart part named `image`; `content` a whole body
+    with its media type, of a call that is handed on.
     """
 
     route: str
@@ -60,6 +61,7 @@ class Call:
     params: Mapping[str, Param] | None = None
     body: Mapping[str, object] | None = None
     upload: tuple[str, bytes, str] | None = None
+    content: tuple[bytes, str] | None = None
     sample: int | None = None
     repeatable: bool = True
     purpose: str | None = None

@@ -135,12 +135,15 @@ class Calls:
         headers = {**self._headers, "x-api-key": self._checked_key()}
         if call.body is not None:
             headers["content-type"] = "application/json"
+        content = to_json(call.body) if call.body is not None else None
+        if call.content is not None:
+            content, headers["content-type"] = call.content
         params = {name: _text(value) for name, value in (call.params or {}).items() if value is not None}
         request = httpx.Request(
             call.method,
             self.settings.endpoint + call.path,
             params=params or None,
-            content=to_json(call.body) if call.body is not None else None,
+            content=content,
             files={"image": call.upload} if call.upload else None,
             headers=headers,
             extensions=self._extensions,

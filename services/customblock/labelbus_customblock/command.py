@@ -7,7 +7,7 @@ from typing import Final
 
 from labelbus_contracts.ids import ProjectId, SampleId
 
-from labelbus_customblock.parameters import CustomBlockParameters, Value
+from labelbus_customblock.parameters import CustomBlockParameters, Value, secret_of
 
 PREVIEW_JOB: Final = 1
 """The Studio job that blocks are told to propose to. It exists in the proxying Studio alone."""
@@ -19,11 +19,14 @@ _INHERITED: Final = (
 _LOOPBACK: Final = "127.0.0.1,localhost"
 
 
-def words(parameters: CustomBlockParameters, scratch: Path) -> list[str]:
-    """Return the command line. Values of several lines are handed over as Studio does."""
+def words(parameters: CustomBlockParameters, scratch: Path, secrets: Mapping[str, str]) -> list[str]:
+    """Return the command line. Values of several lines are handed over as Studio does.
+
+    An argument `{secret:NAME}` becomes that secret, as Studio writes the key of a chosen project.
+    """
     line = [word.replace("{scratch}", str(scratch)) for word in parameters.command]
     for name, value in parameters.arguments.items():
-        line += _argument(name, value)
+        line += _argument(name, secrets[asked] if (asked := secret_of(value)) else value)
     line += ["--data-ids-file", str(scratch / "ids.json")]
     return [*line, "--propose-actions", str(PREVIEW_JOB)] if parameters.propose else line
 

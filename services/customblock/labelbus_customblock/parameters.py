@@ -2,17 +2,18 @@
 
 import re
 import shlex
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from labelbus_contracts.ids import SecretName
 from labelbus_labeling.labeler import LabelerParameters, OperatesOn
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 MOST_SAMPLES: Final = 32
 """The most samples of one run: a batch of the labeler."""
 OURS: Final = frozenset({"data-ids-file", "propose-actions"})
 """Arguments that every block gets from Labelbus."""
 _SECRET: Final = re.compile(r"(env|ledger):\S{1,200}")
+_SECRET_ARGUMENT: Final = re.compile(r"\{secret:(\w+)\}")
 _OWN_VARIABLES: Final = re.compile(r"EI_|LABELBUS_")
 
 
@@ -34,6 +35,12 @@ def _named(arguments: dict[str, "Value"]) -> dict[str, "Value"]:
         if name in OURS:
             raise ValueError(f"--{name} is given by Labelbus. Leave it out")
     return named
+
+
+def secret_of(value: "Value") -> str | None:
+    """Return the name of the secret that an argument stands for: `{secret:NAME}`."""
+    match = _SECRET_ARGUMENT.fullmatch(value) if isinstance(value, str) else None
+    return match[1] if match else None
 
 
 def _variable(name: str) -> str:
@@ -68,7 +75,8 @@ class CustomBlockParameters(LabelerParameters):
         default_factory=dict,
         title="Arguments",
         description="The block's own parameters, handed over as --name value. true gives the bare --name "
-        "(a flag), false nothing; newlines become backslash-n, as from Studio.",
+        "(a flag), false nothing; newlines become backslash-n, as from Studio. {secret:NAME} becomes that "
+        "secret, for blocks that want a key there.",
     )
     environment: dict[Variable, str] = Field(
         default_factory=dict,
@@ -113,3 +121,11 @@ class CustomBlockParameters(LabelerParameters):
         title="Seconds per run",
         description="A run that takes longer is killed; its samples are tried one by one.",
     )
+
+    @model_validator(mode="after")
+    def _has_its_secrets(self) -> Self:
+        for name, value in self.arguments.items():
+            secret = secret_of(value)
+            if secret is not None and secret not in self.secrets:
+                raise ValueError(f"the argument {name!r} wants the secret {secret}. Name it under secrets")
+        return self

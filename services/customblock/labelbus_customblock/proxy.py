@@ -22,18 +22,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from labelbus_customblock import relaying
 from labelbus_customblock.errors import Overreach, WriteRefusal
 from labelbus_customblock.listing import narrowed
 from labelbus_customblock.overlay import DraftedSample, Json, Overlay
 from labelbus_customblock.proposed import proposals
+from labelbus_customblock.relaying import (
+    asked_elsewhere,
+    check_readable,
+    classified,
+    is_classifying,
+    without_keys,
+)
 from labelbus_customblock.writes import Asked, write
 
 _PROJECT: Final = re.compile(r"/api/(\d{1,18})(/.*)?")
 _PREVIEW: Final = re.compile(r"/raw-data/ai-actions-preview/\d+/proposed-changes")
 _SAMPLE: Final = re.compile(r"/raw-data/(\d{1,18})(?:/([a-z]+))?")
-_SAFE: Final = re.compile(r"[A-Za-z0-9/_.-]*")
-_KEPT_BACK: Final = re.compile(r"/(\w*keys|[\w-]*token[\w-]*|secrets|clear-[\w-]+)(/|$)")
-"""Reads that hand out keys, and the GET that deletes."""
 _MOST_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -41,7 +46,8 @@ _MOST_BYTES: Final = 64 * 1024 * 1024
 class Visit:
     """One run of a block: what it sees and does. `secrets` are values by name, kept out of labels.
 
-    With `narrow_lists` the lists of the project's samples show those of the run only.
+    With `narrow_lists` the lists of the project's samples show those of the run only. `elsewhere` are other
+    projects, by the key that the block was given for them.
     """
 
     project_id: ProjectId
@@ -49,6 +55,7 @@ class Visit:
     overlay: Overlay
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     narrow_lists: bool = False
+    elsewhere: Mapping[str, StudioClient] = field(default_factory=dict, repr=False)
 
 
 class ProxyingStudio:
@@ -75,11 +82,10 @@ class ProxyingStudio:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        visit = self._visits.get(request.headers.get("x-api-key", ""))
-        if visit is None:
-            return _refusal(401, "The API key is unknown here: use the EI_PROJECT_API_KEY that is given.")
-        path = request.url.path.removeprefix("/v1")
+        key, path = request.headers.get("x-api-key", ""), request.url.path.removeprefix("/v1")
         try:
+            if (visit := self._visits.get(key)) is None:
+                return await self._answer_elsewhere(key, path, request)
             if request.method in ("GET", "HEAD"):
                 return await _read(visit, path, dict(request.query_params))
             return await _write(visit, path, request)
@@ -91,9 +97,21 @@ class ProxyingStudio:
         except (RetryLater, SampleRefused) as error:
             return _refusal(503 if isinstance(error, RetryLater) else 422, error.reason)
 
+    async def _answer_elsewhere(self, key: str, path: str, request: Request) -> Response:
+        for visit in self._visits.values():
+            if key in visit.elsewhere:
+                return await asked_elsewhere(visit.elsewhere[key], path, request)
+        return _refusal(401, "The API key is unknown here: use the EI_PROJECT_API_KEY that is given.")
+
 
 async def _write(visit: Visit, path: str, request: Request) -> Response:
     within = _within_project(visit, path)
+    if within is not None and is_classifying(request, path):
+        try:
+            return await classified(visit.client, path, request)
+        except StudioError as fault:
+            _remember(visit, None, fault)
+            raise
     asked = Asked(request.method, within if within is not None else path, dict(request.query_params), b"")
     if int(request.headers.get("content-length") or 0) > _MOST_BYTES or within is None:
         error = Overreach(f"The block tried {asked}, which Labelbus does not do for a block.")
@@ -109,8 +127,7 @@ async def _read(visit: Visit, path: str, query: dict[str, str]) -> Response:
     within = _within_project(visit, path)
     if within is None and not path.startswith("/api/projects"):
         raise Overreach(f"A block sees only its own project, {visit.project_id}; it asked for {path}.")
-    if not _SAFE.fullmatch(path) or ".." in path or _KEPT_BACK.search(path):
-        raise Overreach(f"Labelbus does not hand out {path}.")
+    check_readable(path)
     match = _SAMPLE.fullmatch(within or "")
     sample = visit.overlay.sample(int(match[1])) if match else None
     try:
@@ -124,11 +141,10 @@ async def _read(visit: Visit, path: str, query: dict[str, str]) -> Response:
             return _json(await narrowed(visit.project_id, visit.client, visit.overlay, path, query))
         if (within == "" or within == "/raw-data") or (match and match[2] is None):
             return _json(await _seen(visit, path, query))
-        answer = await visit.client.relay(Call(route="relay", path=path, params=query))
+        return await relaying.read(visit.client, path, query)
     except StudioError as error:
         _remember(visit, sample, error)
         raise
-    return Response(answer.content, media_type=answer.kind)
 
 
 async def _media(sample: DraftedSample, what: str, query: Mapping[str, str]) -> Response | None:
@@ -150,13 +166,13 @@ async def _media(sample: DraftedSample, what: str, query: Mapping[str, str]) -> 
 async def _seen(visit: Visit, path: str, query: Mapping[str, str]) -> Json:
     """Return the project, a page of samples or one sample, as the block is to see it."""
     answer = await visit.client.ask(Call(route="relay", path=path, params=query, sample=_number(path)))
-    one, developer = answer.get("sample"), answer.get("developmentKeys")
+    one = answer.get("sample")
     if isinstance(one, dict):
         return answer | {"sample": visit.overlay.overlaid(one)}
     if isinstance(answer.get("samples"), list):
         listed = rows(answer["samples"], "samples")
         return answer | {"samples": [visit.overlay.overlaid(row) for row in listed]}
-    return answer | {"developmentKeys": {}} if developer is not None else answer
+    return without_keys(answer)
 
 
 def _number(path: str) -> int | None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from labelbus_labeling.labeler import LabelTask
 from labelbus_runtime.errors import RetryLater
+from labelbus_studio.client import StudioClient
 
 from labelbus_customblock import process
 from labelbus_customblock.command import environment, words, write_ids
@@ -84,6 +85,7 @@ class Runner:
             Overlay.over(tasks),
             secrets,
             narrow_lists=parameters.narrow_lists,
+            elsewhere=await _elsewhere(first, parameters, secrets),
         )
         token = self._studio.admit(visit)
         environ = environment(
@@ -97,7 +99,7 @@ class Runner:
         timeout_s = min(parameters.timeout_s, until - time.monotonic())
         started = time.monotonic()
         try:
-            ended = await self._process(parameters, tasks, environ, timeout_s)
+            ended = await self._process(parameters, tasks, environ, secrets=secrets, timeout_s=timeout_s)
         finally:
             self._studio.dismiss(token)
         logger.info(
@@ -114,12 +116,14 @@ class Runner:
         parameters: CustomBlockParameters,
         tasks: Sequence[LabelTask],
         environ: Mapping[str, str],
+        *,
+        secrets: Mapping[str, str],
         timeout_s: float,
     ) -> process.Ended:
         with tempfile.TemporaryDirectory(prefix="labelbus-block-") as scratch:
             folder = None if parameters.folder is None else Path(parameters.folder)
             write_ids(parameters, Path(scratch), [task.sample_id for task in tasks])
-            line = words(parameters, Path(scratch))
+            line = words(parameters, Path(scratch), secrets)
             try:
                 return await process.run(line, environ=environ, folder=folder, timeout_s=timeout_s)
             except OSError as error:
@@ -130,3 +134,11 @@ class Runner:
                     scope="job",
                     code="block-command",
                 ) from error
+
+
+async def _elsewhere(
+    task: LabelTask, parameters: CustomBlockParameters, secrets: Mapping[str, str]
+) -> Mapping[str, StudioClient]:
+    """Return clients of the other projects whose keys are among the secrets."""
+    keys = {value: parameters.secrets[name] for name, value in secrets.items() if value.startswith("ei_")}
+    return {key: await task.studio(name) for key, name in keys.items()}

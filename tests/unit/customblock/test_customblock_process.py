@@ -110,10 +110,18 @@ def test_arguments_are_handed_over_as_studio_does(tmp_path: Path) -> None:
             "arguments": {"nms": True, "off": False, "iou": 0.5, "some_prompt": "a\nb", "--on": "1"},
         }
     )
-    line = words(parameters, tmp_path)
+    line = words(parameters, tmp_path, {})
     assert line[:5] == ["docker", "run", "-v", f"{tmp_path}:{tmp_path}", "image"]
     assert line[5:12] == ["--nms", "--iou", "0.5", "--some_prompt", "a\\nb", "--on", "1"]
     assert line[12:] == ["--data-ids-file", f"{tmp_path}/ids.json", "--propose-actions", "1"]
+
+
+def test_an_argument_may_be_a_secret(tmp_path: Path) -> None:
+    """For blocks that take a key there, as the official one for pretrained models."""
+    parameters = CustomBlockParameters.model_validate(
+        {"command": "x", "arguments": {"key": "{secret:SOURCE}"}, "secrets": {"SOURCE": "env:S"}}
+    )
+    assert words(parameters, tmp_path, {"SOURCE": "ei_5"})[:3] == ["x", "--key", "ei_5"]
 
 
 def test_the_ids_file(tmp_path: Path) -> None:
@@ -151,6 +159,7 @@ def test_the_environment_has_no_secret_of_the_process() -> None:
         ({"arguments": {"two words": 3}}, "is no name of an argument"),
         ({"environment": {"EI_PROJECT_API_KEY": "x"}}, "Labelbus sets EI_"),
         ({"secrets": {"TOKEN": "hf_the-secret-itself"}}, "never write the secret itself"),
+        ({"arguments": {"key": "{secret:TOKEN}"}}, "wants the secret TOKEN"),
         ({"timeout_s": 5000}, "less than or equal to 600"),
     ],
 )

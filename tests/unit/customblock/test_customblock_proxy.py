@@ -11,11 +11,16 @@ from labelbus_contracts.labels import BoundingBox, ClassLabel
 from labelbus_customblock.overlay import Overlay
 from labelbus_customblock.parameters import CustomBlockParameters
 from labelbus_customblock.proxy import ProxyingStudio, Visit
+from labelbus_labeling.testing import picture
+from labelbus_simulator.models.eyes import answer_with_boxes
+from labelbus_studio.client import StudioClient
+from pydantic import SecretStr
 
 if TYPE_CHECKING:
     from .conftest import Bench
 
 KEY = "ei_" + "4" * 32
+SOURCE_KEY = "ei_" + "7" * 32
 PARAMETERS = CustomBlockParameters.model_validate({"command": "block"})
 
 
@@ -169,3 +174,28 @@ async def test_a_mended_write_is_no_failure(http: httpx.AsyncClient, overlay: Ov
     await http.post("/api/1/raw-data/1/bounding-boxes", json={"boundingBoxes": []})
     assert overlay.samples[1].refusals == {}
     assert overlay.samples[1].draft.boxes == ()
+
+
+async def test_impulses_may_be_asked(bench: "Bench", overlay: Overlay) -> None:
+    """Of the own project, and of another one whose key the block was given; nothing is written there."""
+    bench.project.classify = answer_with_boxes
+    source = bench.studio.add_project("Source", key=SOURCE_KEY)
+    source.classify = answer_with_boxes
+    elsewhere = StudioClient(SecretStr(SOURCE_KEY), settings=bench.client.settings)
+    studio = ProxyingStudio()
+    visit = Visit(ProjectId(bench.project.id), bench.client, overlay, elsewhere={SOURCE_KEY: elsewhere})
+    image = {"image": ("a.png", picture(1), "image/png")}
+    transport = httpx.ASGITransport(studio)
+    async with elsewhere, httpx.AsyncClient(transport=transport, base_url="http://x/v1") as http:
+        for key, number in ((studio.admit(visit), bench.project.id), (SOURCE_KEY, source.id)):
+            headers = {"x-api-key": key}
+            said = await http.post(f"/api/{number}/classify/image", files=image, headers=headers)
+            assert "boundingBoxes" in said.json(), said.text
+        projects = (await http.get("/api/projects", headers=headers)).json()["projects"]
+        assert [one["id"] for one in projects] == [source.id]
+        assert (await http.get(f"/api/{source.id}", headers=headers)).json()["developmentKeys"] == {}
+        for method, path in (("POST", "/raw-data/1/disable"), ("GET", "/devkeys")):
+            answer = await http.request(method, f"/api/{source.id}{path}", headers=headers)
+            assert answer.status_code == 403
+    assert not bench.studio.calls.writes
+    assert overlay.overreach == []
