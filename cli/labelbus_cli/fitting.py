@@ -26,9 +26,15 @@ async def misfits(project: int, labelers: Mapping[str, Registration]) -> dict[st
         kinds = await _kinds(session)
     method = session.project.labeling_method
     found = {
-        name: _misfit([check_fits(one, method, kind) for kind in kinds]) for name, one in labelers.items()
+        name: _misfit([check_fits(one, method, _labeled_as(one, kind)) for kind in kinds])
+        for name, one in labelers.items()
     }
     return {name: reason for name, reason in found.items() if reason is not None}
+
+
+def _labeled_as(registration: Registration, kind: SampleKind | None) -> SampleKind | None:
+    """Return the kind of what is labeled: of videos that a labeler can have split, the frames."""
+    return "image" if kind == "video" and registration.splits_videos is not None else kind
 
 
 def _misfit(reasons: list[str | None]) -> str | None:

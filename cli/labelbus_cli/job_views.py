@@ -17,7 +17,14 @@ from labelbus_cli.job_source import JobSource, job_named, opened_jobs
 from labelbus_cli.once import new_display
 from labelbus_cli.progress import Display, duration
 from labelbus_cli.runner import steps_of
-from labelbus_cli.summary import closing, exit_code, of_videos, print_failures, print_labels
+from labelbus_cli.summary import (
+    closing,
+    exit_code,
+    of_disabled,
+    of_videos,
+    print_failures,
+    print_labels,
+)
 
 _LOOK_EVERY_S = 0.5
 _TAKEN_UP_WITHIN_S = 60.0
@@ -71,8 +78,8 @@ async def print_one(prefix: str) -> None:
     console.print(table)
     print_labels(console, said.labels)
     print_failures(console, said.failures)
-    if said.videos:
-        typer.echo(of_videos(said.videos))
+    for line in filter(None, (of_disabled(said.disabled, job), of_videos(said.videos))):
+        typer.echo(line)
     typer.echo(closing(job, known.progress, interrupted=False))
 
 

@@ -11,7 +11,7 @@ import typer
 from labelbus_committer.settings import CommitterSettings
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.jobs import ActionSpec, OnConflict
-from labelbus_ledger import reports
+from labelbus_ledger.endings import ending
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.reports import JobRow
 from labelbus_runtime.settings import load
@@ -23,7 +23,7 @@ from labelbus_cli.plan import Wish, new_job_id, unfinished
 from labelbus_cli.progress import Display, LiveDisplay, PlainDisplay
 from labelbus_cli.runner import Outcome, Work, carry_out, release_of, steps_of
 from labelbus_cli.session import ENV_SECRET, Session, configure_logs, opened
-from labelbus_cli.summary import closing, of_videos, print_failures, print_labels
+from labelbus_cli.summary import closing, of_disabled, of_videos, print_failures, print_labels
 from labelbus_cli.survey import survey
 
 
@@ -135,13 +135,11 @@ async def show(session: Session, outcome: Outcome, report: Path | None, *, most:
     """Print the summary and write the report."""
     console = Console()
     async with session.ledger.read() as connection:
-        labels = await reports.label_summary(connection, outcome.job.job_id)
-        failures = await reports.failures(connection, outcome.job.job_id)
-        videos = await reports.videos_left_whole(connection, outcome.job.job_id)
-    print_labels(console, labels, most=most)
-    print_failures(console, failures)
-    if videos:
-        typer.echo(of_videos(videos))
+        said = await ending(connection, outcome.job.job_id)
+    print_labels(console, said.labels, most=most)
+    print_failures(console, said.failures)
+    for line in filter(None, (of_disabled(said.disabled, outcome.job), of_videos(said.videos))):
+        typer.echo(line)
     typer.echo(closing(outcome.job, outcome.progress, interrupted=outcome.interrupted))
     if outcome.progress.done:
         from labelbus_cli.publishing import write_report  # jinja2 and Pillow: a block needs neither

@@ -41,6 +41,15 @@ def print_failures(console: Console, groups: Sequence[FailureGroup], *, most: in
     console.print(table)
 
 
+def of_disabled(count: int, job: JobRow) -> str:
+    """Return what is said of samples that the job disabled, or proposes to; nothing for none."""
+    if not count:
+        return ""
+    if job.mode == "preview":
+        return f"{count} of the samples would be disabled."
+    return "1 sample was disabled." if count == 1 else f"{count} samples were disabled."
+
+
 def of_videos(ids: Sequence[int], *, examples: int = 5) -> str:
     """Return what is said of the videos that a preview left whole; nothing for none."""
     if not ids:

@@ -169,6 +169,19 @@ def test_verdicts_and_boxes_are_previewed_and_applied(
     assert len(job.proposals) == len(ids)
 
 
+def test_what_a_run_disables_is_said(world: World, model: str) -> None:
+    """Before and after it is written; a sample that was disabled before does not count."""
+    world.project.samples[world.ids[0]].is_disabled = True
+    parameters = {"validation_prompt": "- There is no box"}
+    action = {"name": "check", "steps": [{"labeler": "validate", "parameters": parameters}]}
+    path = world.folder / "check.yaml"
+    path.write_text(json.dumps(action))
+    asked = ["run", str(path), "--data-ids-file", world.ids_file(world.ids[:3])]
+    assert "2 of the samples would be disabled." in world.labelbus(*asked).output
+    assert "2 samples were disabled." in world.labelbus(*asked, "--apply", "--yes").output
+    assert "2 samples were disabled." in world.labelbus("jobs", "show", "last").output
+
+
 def test_two_steps_download_once_and_write_once(world: World, model: str) -> None:
     """Found by one model, named by another, shown in the report: one image, one write of each kind each."""
     found = PROMPT.replace("(red circle,", "(thing,")

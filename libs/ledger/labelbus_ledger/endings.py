@@ -1,4 +1,4 @@
-"""What is said of a job at its end: labels, failures, videos left whole, cost. Reads only."""
+"""What is said of a job at its end: labels, disabled samples, failures, videos left whole, cost."""
 
 from dataclasses import dataclass
 
@@ -12,21 +12,24 @@ from labelbus_ledger.spending import Budget
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The most frequent labels and reasons first; `videos` are sample ids."""
+    """The most frequent labels and reasons first; `videos` are ids, `disabled` is how many were disabled."""
 
     labels: tuple[LabelSummary, ...]
     failures: tuple[FailureGroup, ...]
     videos: tuple[int, ...]
     cost: Cost
     budget: Budget | None
+    disabled: int = 0
 
 
 async def ending(conn: AsyncConnection, job_id: str) -> Ending:
     """Return what is to be said of a job."""
+    tally = await reports.label_tally(conn, job_id)
     return Ending(
-        labels=await reports.label_summary(conn, job_id),
+        labels=tally.rows(),
         failures=await reports.failures(conn, job_id),
         videos=await reports.videos_left_whole(conn, job_id),
         cost=await reports.cost(conn, job_id),
         budget=await spending.budget(conn, JobId(job_id)),
+        disabled=tally.samples_disabled,
     )

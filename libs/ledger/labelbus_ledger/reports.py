@@ -224,10 +224,15 @@ async def changes(conn: AsyncConnection, job_id: str) -> AsyncIterator[SampleCha
 
 async def label_summary(conn: AsyncConnection, job_id: str) -> tuple[LabelSummary, ...]:
     """Count every label before and after, over all samples of a job, the most frequent first."""
+    return (await label_tally(conn, job_id)).rows()
+
+
+async def label_tally(conn: AsyncConnection, job_id: str) -> "LabelTally":
+    """Add up the changes of all samples of a job."""
     tally = LabelTally()
     async for change in changes(conn, job_id):
         tally.add(change)
-    return tally.rows()
+    return tally
 
 
 async def videos_left_whole(conn: AsyncConnection, job_id: str) -> tuple[int, ...]:
@@ -287,6 +292,7 @@ class LabelTally:
         self._scores: dict[str, tuple[int, float]] = {}
         self.total = Difference()
         self.samples_changed = 0
+        self.samples_disabled = 0
 
     def add(self, change: SampleChange) -> None:
         """Count one sample."""
@@ -308,6 +314,7 @@ class LabelTally:
             all_.kept + one.kept,
         )
         self.samples_changed += bool(changed_parts(change.before, change.after))
+        self.samples_disabled += change.after.disabled and not change.before.disabled
 
     def rows(self) -> tuple[LabelSummary, ...]:
         """Return one row per label, the most frequent first."""
