@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 def registration() -> "Registration":
     """Register `custom-block`. Samples gather for a moment, because starting a block may be expensive.
 
-    One batch stays well below the time after which a dispatcher sends a sample again (900 s).
+    A batch, and what waits behind it, should be done before a dispatcher sends samples again (900 s).
     """
     from labelbus_labeling.labeler import Registration
 
@@ -22,7 +22,7 @@ def registration() -> "Registration":
         operates_on=frozenset({"other"}),
         parameters=CustomBlockParameters,
         make=_make,
-        capacity=MOST_SAMPLES,
+        capacity=16,
         max_batch=MOST_SAMPLES,
         max_wait_s=0.3,
         timeout_s=800.0,

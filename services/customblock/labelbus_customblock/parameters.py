@@ -94,7 +94,8 @@ class CustomBlockParameters(LabelerParameters):
     operates_on: tuple[OperatesOn, ...] = Field(
         default=(),
         title="Operates on",
-        description="Samples that the block can work on; others fail unseen. Anything when absent.",
+        description="What the block can work on: images_object_detection, images_single_label, audio, "
+        "other. The rest fails unseen. Anything when absent.",
     )
     propose: bool = Field(
         default=True,
