@@ -152,10 +152,24 @@ async def pause(conn: AsyncConnection, head: JobHead, reason: str, *, now: float
     """Pause a job that may run; answer its row as it is now."""
     if not head.runs:
         return head
-    advice = f"{reason} Mend it, then run `labelbus jobs resume {head.job_id}`."
     return await ledger_rows.change_job(
-        conn, head, state="paused", desired_state="pause", reason=advice, changed_at=now
+        conn,
+        head,
+        state="paused",
+        desired_state="pause",
+        reason=with_way_on(reason, head.job_id),
+        changed_at=now,
     )
+
+
+def with_way_on(reason: str, job_id: JobId) -> str:
+    """Return the reason with the command that goes on; one that names it, or says when to, stays so."""
+    command = f"`labelbus jobs resume {job_id}`"
+    if "labelbus jobs resume" in reason:
+        return reason
+    if "resume the job" in reason:
+        return reason.replace("resume the job", f"run {command}")
+    return f"{reason} Mend it, then run {command}."
 
 
 def _keys(batch: Sequence[events.SampleEvent]) -> dict[JobId, set[SampleId]]:

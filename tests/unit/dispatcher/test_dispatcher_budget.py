@@ -6,6 +6,7 @@ from labelbus_contracts.v1 import commands
 from labelbus_contracts.v1.message import message_id
 from labelbus_dispatcher.commands import JobCommands
 from labelbus_dispatcher.decide import Job, Limits, decide, outgoing
+from labelbus_dispatcher.handler import with_way_on
 from labelbus_dispatcher.testing import LABELERS, action, failed, submit_job
 from labelbus_ledger import spending
 from labelbus_ledger.dispatcher import JobHead, SampleRow, fingerprint
@@ -70,3 +71,16 @@ def test_limits_are_waited_out() -> None:
     waiting = decide(row, job, event, now=1010.0, limits=Limits()).row
     assert (waiting.state, waiting.tries, waiting.due_at) == ("pending", 0, 1050.0)
     assert decide(row, job, event, now=91_000.0, limits=Limits()).row.tries == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("The key is refused.", "The key is refused. Mend it, then run `labelbus jobs resume job-1`."),
+        ("Add credit. Then resume the job.", "Add credit. Then run `labelbus jobs resume job-1`."),
+        ("Raise it: `labelbus jobs resume job-1 --budget USD`.",) * 2,
+    ],
+)
+def test_a_pause_says_once_how_to_go_on(reason: str, said: str) -> None:
+    """The command stands in the reason, in full, and one time."""
+    assert with_way_on(reason, JobId("job-1")) == said
