@@ -112,6 +112,7 @@ async def _pilot(session: Session, wish: Wish, asked: Asked, total: int) -> int:
     _tell_whole(list(costs.values()), calls, total)
     if calls:
         _tell_prices(models)
+    await _tell_videos(session, outcome)
     return outcome.exit_code
 
 
@@ -162,7 +163,17 @@ async def _dry(session: Session, wish: Wish, total: int) -> int:
     _tell_prices(dry.models)
     for model, setting in sorted(dry.unpriced.items()):
         typer.echo(f"  price   unknown of {model}, and not in the cost; give it in {setting}")
+    await _tell_videos(session, outcome)
     return 0
+
+
+async def _tell_videos(session: Session, outcome: Outcome) -> None:
+    """Say what nobody can know before: how many frames the videos have."""
+    async with session.ledger.read() as conn:
+        count = len(await reports.videos_left_whole(conn, outcome.job.job_id))
+    if count:
+        which = "1 of these samples is a video" if count == 1 else f"{count} of these samples are videos"
+        typer.echo(f"  videos  {which}: the frames that they are split into come on top")
 
 
 def _on(session: Session, ledger: Ledger) -> Session:

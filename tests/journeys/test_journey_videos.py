@@ -109,19 +109,26 @@ def test_a_killed_process_does_not_split_twice(
     assert sorted(world.written("edit-label")) == frames(world, video)
 
 
-def test_an_action_splits_videos(make_pictures: Worlds) -> None:
-    """`labelbus run` by a filter does as the block does: a preview leaves videos whole, applying splits."""
+def test_an_action_splits_videos(make_pictures: Worlds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`labelbus run` by a filter does as the block does: a preview leaves videos whole, applying splits.
+
+    An estimate says what it does not know.
+    """
     world = make_pictures()
     world.add(2)
     video = world.project.add_video()
     parameters = {"prompt": QUESTION, "auto_convert_videos": True}
     action = {"name": "name", "steps": [{"labeler": "images", "parameters": parameters}]}
+    monkeypatch.setenv("LABELBUS_PRICES", '{"simulated": [1, 0.1, 4]}')
     path = world.folder / "name.yaml"
     path.write_text(json.dumps(action | {"data": {"which": "unlabeled"}}))
     preview = world.labelbus("run", str(path))
     assert preview.exit_code == 0, preview.output
     assert "1 video is not split in a preview" in preview.output
     assert world.written() == []
+    for pilot in ("0", "5"):
+        estimate = world.labelbus("estimate", str(path), "--pilot", pilot)
+        assert "1 of these samples is a video" in estimate.output, estimate.output
     applied = world.labelbus("run", str(path), "--apply", "--yes")
     assert applied.exit_code == 0, applied.output
     assert world.written("split-video") == [video]
