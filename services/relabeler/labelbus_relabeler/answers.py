@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from labelbus_relabeler.completions import CUT, REFUSED
 from labelbus_relabeler.errors import Unusable
-from labelbus_relabeler.provider import CUT, REFUSED
 
 _FENCE = re.compile(r"\A```[\w-]*[ \t]*\n?(.*?)\n?```\Z", re.DOTALL)
 _BULLET = re.compile(r"\A(?:[-*+•>]\s+|#{1,6}\s+)")
