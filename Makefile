@@ -8,7 +8,7 @@ CODE := contracts libs services cli simulator tests benchmarks tools
 UV_VERSION := 0.13.9
 KAFKA_PORT ?= 19092
 
-.PHONY: help setup demo test check lint types imports schemas format docs lock kafka-up kafka-down bench clean
+.PHONY: help setup demo test check lint types imports schemas format docs blocks block lock kafka-up kafka-down bench clean
 
 help:  ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -51,6 +51,12 @@ format: setup  ## Format the code and write the JSON Schemas
 
 docs: setup  ## Write the generated parts of docs/reference
 	$(BIN)/python tools/docs/reference.py write
+
+blocks: setup  ## Write the generated files of blocks/*: Dockerfile, .dockerignore, parameters.json
+	$(BIN)/python tools/blocks/blocks.py write
+
+block: setup  ## Make a folder that edge-impulse-blocks can push: make block NAME=owl-vit
+	@$(BIN)/python tools/blocks/blocks.py bundle "$(NAME)" ".blocks/$(NAME)"
 
 lock: setup  ## Pin every dependency anew
 	$(BIN)/uv lock --upgrade

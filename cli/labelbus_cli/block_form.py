@@ -23,6 +23,7 @@ def form(registration: Registration) -> str:
             "name": registration.title,
             "description": f"{registration.title}, by Labelbus: many samples at once, resumable, "
             "and labels that a person changed meanwhile are left alone.",
+            "requiredEnvVariables": [],
             "operatesOn": sorted(registration.operates_on),
         },
         "parameters": [
@@ -70,4 +71,6 @@ def _default(info: FieldInfo) -> object:
 
 def _text(value: object) -> object:
     """Studio keeps every value as text; the words of truth are lower case."""
+    if isinstance(value, list | tuple):
+        return "\n".join(map(str, value))
     return json.dumps(value) if isinstance(value, bool | int | float) else value
