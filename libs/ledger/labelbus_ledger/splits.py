@@ -84,6 +84,12 @@ class SplitRows:
             made = await connection.execute(statement.values(token=token, expires_at=expires_at))
             return made.rowcount == 1
 
+    async def ask_again(self, split: Split) -> None:
+        """Remember that Studio is asked now, once more."""
+        async with self._ledger.write() as connection:
+            statement = sa.update(splits).where(*_held(split, split.token))
+            await connection.execute(statement.values(asked_at=await _now(connection)))
+
     async def note_job(self, split: Split, studio_job_id: int) -> None:
         """Remember which of Studio's jobs splits the video."""
         async with self._ledger.write() as connection:

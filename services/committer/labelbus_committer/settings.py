@@ -50,6 +50,11 @@ class CommitterSettings(BaseSettings):
     split_wait_s: float = Field(
         default=7200.0, gt=0, description="How long such a job may take before the video fails."
     )
+    split_doubt_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="How long a split whose answer was lost may take to show, before it is asked for again.",
+    )
     finish_poll_s: float = Field(
         default=1.0, gt=0, description="How often the end of a job looks for writes under way."
     )

@@ -158,7 +158,10 @@ class VideoSplitter:
             await self._rows.release(split)
 
     async def _look(self, client: StudioClient, command: SplitVideo, split: Split) -> int | None:
-        """Return Studio's job of what an attempt that ended early began; ask where it began nothing."""
+        """Return Studio's job of what an attempt that ended early began; ask where it began nothing.
+
+        A call that was on its way then gets time to show: a split done twice cannot be undone.
+        """
         try:
             live = await client.read_sample(command.project_id, command.sample_id, purpose="conflict")
         except SampleNotFound:
@@ -167,6 +170,11 @@ class VideoSplitter:
             raise RetryLater(f"Studio still works on video {command.sample_id}.", after_s=_AGAIN_S)
         if live.is_processing or await self._listed(client, command, split):
             return live.processing_job_id
+        doubt_s = self._settings.split_doubt_s - split.asked_s
+        if doubt_s > 0:
+            fact = f"Whether Studio has begun to split video {command.sample_id} is not known yet."
+            raise RetryLater(fact, after_s=min(doubt_s, _AGAIN_S))
+        await self._rows.ask_again(split)
         return await self._ask(client, command, split)
 
     async def _ask(self, client: StudioClient, command: SplitVideo, split: Split) -> int | None:

@@ -1,10 +1,12 @@
 """Videos are split once, whatever dies meanwhile, and their frames are found again."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from labelbus_committer.split import is_frame, stem_of
 from labelbus_contracts.ids import JobId, MessageId, ProjectId, SampleId
 from labelbus_contracts.labels import LabelSet, SampleFacts
@@ -17,7 +19,7 @@ from labelbus_studio.samples import Sample
 
 from .conftest import KEY, Crash, World
 
-QUICK: dict[str, object] = {"split_poll_s": 0.001}
+QUICK: dict[str, object] = {"split_poll_s": 0.001, "split_doubt_s": 0.0}
 CUTS = [
     (when, where, meanwhile)
     for where in ("begin", "split", "note_job", "finish")
@@ -107,6 +109,24 @@ async def test_death(world: World, when: str, where: str, meanwhile: str) -> Non
     assert isinstance(answer, VideoSplit)
     assert list(answer.frames) == frames(world, video) and len(answer.frames) == 3
     assert world.writes() == ["split-video"]
+
+
+async def test_a_call_in_doubt_gets_time_to_show(world: World) -> None:
+    """Nothing tells whether it arrived: it is not sent again before a minute has passed, then it is."""
+    world.restart(split_poll_s=0.001)
+    message = command(world, world.project.add_video())
+    world.line.dies = ("before", 1)
+    with pytest.raises(Crash):
+        await world.ask(message)
+    world.line.dies = None
+    deferred = await world.ask(message)
+    assert isinstance(deferred, WriteDeferred) and "not known yet" in deferred.reason
+    assert world.writes() == []
+    async with world.ledger.write() as connection:
+        await connection.execute(sa.update(splits).values(asked_at=splits.c.asked_at - 61))
+    assert isinstance(await world.ask(message), VideoSplit)
+    (row,) = await world.rows(splits)
+    assert time.time() - row["asked_at"] < 30
 
 
 async def test_a_long_split_is_looked_at_again(world: World) -> None:
