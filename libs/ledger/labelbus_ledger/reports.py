@@ -1,5 +1,6 @@
 """Answer what people ask of the ledger: jobs, progress, changes per label, failures. Reads only."""
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -197,7 +198,7 @@ async def failures(conn: AsyncConnection, job_id: str, *, examples: int = 5) -> 
     )
     groups: dict[tuple[str, str, str], tuple[int, list[int]]] = {}
     for sample_id, state, code, reason in await conn.execute(query):
-        key = (state, code or "", (reason or "").replace(str(sample_id), "…"))
+        key = (state, code or "", re.sub(rf"(?i)\b(sample) {sample_id}\b", r"\1 …", reason or ""))
         number, ids = groups.get(key, (0, []))
         groups[key] = (number + 1, [*ids, sample_id] if len(ids) < examples else ids)
     ordered = sorted(groups.items(), key=lambda item: (-item[1][0], item[0]))

@@ -122,6 +122,14 @@ async def test_failures_are_grouped_by_reason(conn: AsyncConnection) -> None:
     assert (held.state, held.count) == ("held", 1)
 
 
+async def test_other_numbers_in_a_reason_stay(conn: AsyncConnection) -> None:
+    """HTTP 503 of sample 5 is that of sample 6."""
+    for sample_id in (5, 6, 50):
+        await fail(conn, sample_id, f"HTTP 503, 5 attempts: sample {sample_id} of project 5.")
+    (group,) = await reports.failures(conn, JOB)
+    assert group.reason == "HTTP 503, 5 attempts: sample … of project 5."
+
+
 async def test_the_page_escapes_everything(conn: AsyncConnection) -> None:
     """Names, labels, reasons and metadata from outside never become markup."""
     labels = LabelSet(boxes=(box(NASTY, score=0.5),), metadata={NASTY: NASTY}, label=ClassLabel(label=NASTY))
