@@ -64,12 +64,16 @@ def run_block(
     on_conflict: Annotated[
         OnConflictOption, typer.Option(help="What to do with samples that somebody changed meanwhile.")
     ] = "hold",
+    print_action: Annotated[
+        bool, typer.Option("--print-action", help="Only print the action file of all this.")
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="Where to write the report.")] = None,
 ) -> None:
     """Label samples by a custom AI labeling block: a preview unless --apply is given.
 
     The block talks to a Studio that catches what it writes; nothing reaches the real one but by the job.
     """
+    from labelbus_cli.action_text import as_yaml
     from labelbus_cli.custom_block import Block, action_of
     from labelbus_cli.errors import BadInput
     from labelbus_cli.ids_file import read_ids
@@ -92,8 +96,12 @@ def run_block(
             "ids_form": "object" if ids_object else "list",
         },
     )
+    action = action_of(block)
+    if print_action:
+        typer.echo(as_yaml(action), nl=False)
+        return
     asked = Once(
-        action=action_of(block),
+        action=action,
         ids=None if data_ids_file is None else read_ids(data_ids_file).ids,
         sample=sample,
         seed=seed,

@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from labelbus_cli.actions import read_action
 from labelbus_cli.custom_block import Block, action_of
 from labelbus_cli.errors import BadInput
 from labelbus_cli.foreign_form import read_form
+from labelbus_cli.labelers import all_labelers
+from labelbus_cli.main import app
+from typer.testing import CliRunner
 
 FORM = {
     "version": 1,
@@ -73,6 +77,16 @@ def test_a_form_gives_what_studio_would(tmp_path: Path, form: Path) -> None:
     assert off.steps[0].parameters["arguments"] == {
         "prompt": "red\nblue", "nms": False, "verbose": "1", "limit": "5",
     }  # fmt: skip
+
+
+def test_the_action_can_be_kept(tmp_path: Path) -> None:
+    """`--print-action` needs no key; what it prints is an action file that is the same action again."""
+    command = ["run-block", "--command", "node index.js", "--param", "prompt=a\nb", "--timeout", "60"]
+    printed = CliRunner().invoke(app, [*command, "--folder", str(tmp_path), "--print-action"]).output
+    path = tmp_path / "action.yaml"
+    path.write_text(printed)
+    block = Block("node index.js", tmp_path, params=("prompt=a\nb",), more={"timeout_s": 60.0})
+    assert read_action(path, all_labelers()) == action_of(block)
 
 
 @pytest.mark.parametrize(
