@@ -20,7 +20,7 @@ RUN pip install --constraint constraints.txt \
       ./contracts "./libs/runtime[kafka]" ./libs/studio ./libs/ledger ./libs/labeling \
       ./services/* ./simulator ./cli "./${PACKAGE}${EXTRA:+[$EXTRA]}" \
  && useradd --create-home --uid 10001 labelbus \
- && install -d -o labelbus /var/lib/labelbus
+ && install -d -o labelbus /var/lib/labelbus /home/labelbus/.cache
 USER labelbus
 ENV LABELBUS_HOME=/var/lib/labelbus
 CMD ["python", "-c", "raise SystemExit('Name a command, such as: faststream run labelbus_detector.app:app')"]

@@ -65,6 +65,16 @@ def test_services_that_depend_on_each_other_exist(services: dict[str, dict[str, 
             assert how["condition"] != "service_healthy" or "healthcheck" in services[name]
 
 
+def test_volumes_belong_to_the_user_of_the_image(root: Path, services: dict[str, dict[str, Any]]) -> None:
+    """A volume takes its owner from the folder in the image; one that is not there would be root's."""
+    made = re.search(r"install -d -o labelbus (.+)$", (root / "Dockerfile").read_text(), re.MULTILINE)
+    ours = [one for one in services.values() if str(one.get("image", "")).startswith("labelbus")]
+    mounted = {volume.split(":")[1] for one in ours for volume in one.get("volumes", ())}
+    assert made
+    assert mounted
+    assert mounted <= set(made[1].split())
+
+
 def test_constraints_keep_every_pin(root: Path, dockerfiles: list[Path]) -> None:
     """The sed of a Dockerfile turns the lock into constraints without losing a package."""
     pins = set(_PIN.findall((root / "requirements.lock").read_text()))
