@@ -35,6 +35,7 @@ class Benchmark:
 _MODEST: Final[dict[str, tuple[str, ...]]] = {
     "detector.detector_vs_pipeline": ("--repeats", "1"),
     "block.block_vs_official": ("--samples", "500", "--official", "20"),
+    "chain.chain_vs_official": ("--official", "40"),
     "dispatch.dispatcher_alone": ("--samples", "5000"),
     "dispatch.end_to_end": ("--samples", "10000", "50000"),
 }

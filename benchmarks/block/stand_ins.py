@@ -3,11 +3,10 @@
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from typing import Any, Final
 
 import httpx
@@ -19,6 +18,7 @@ TOKEN: Final = "benchmark"
 AGAIN: Final = "get-sample, again for conflicts"
 _DISTINCT: Final = 16
 _OBJECTS: Final = (("red", "circle"), ("blue", "square"), ("green", "triangle"))
+_START_S: Final = 120.0
 _SPAWN: Final = multiprocessing.get_context("spawn")
 
 
@@ -43,14 +43,8 @@ class World:
 @contextmanager
 def stand_ins(samples: int, latency_s: float) -> Iterator[World]:
     """Serve both until the block ends; `samples` pictures of few distinct ones are cheap to make."""
-    studio = _started(_serve_studio, samples, latency_s)
-    beam = _started(_serve_beam, latency_s)
-    try:
-        yield World(beam=beam.told["url"], **studio.told)
-    finally:
-        for server in (studio, beam):
-            server.process.terminate()
-            server.process.join(10)
+    with served(_serve_studio, samples, latency_s) as studio, served(_serve_beam, latency_s) as beam:
+        yield World(beam=beam["url"], **studio)
 
 
 class CountsAgain:
@@ -73,19 +67,25 @@ class CountsAgain:
         await self._app(scope, receive, send)
 
 
-@dataclass(frozen=True, slots=True)
-class _Server:
-    process: SpawnProcess
-    told: Mapping[str, Any]
-
-
-def _started(target: Any, *given: float) -> _Server:
+@contextmanager
+def served(target: Callable[..., None], *given: float) -> Iterator[Mapping[str, Any]]:
+    """Run `target(pipe, *given)` in a process until the block ends; yields the first thing that it sends."""
     here, there = _SPAWN.Pipe()
     process = _SPAWN.Process(target=target, args=(there, *given), daemon=True)
     process.start()
-    if not here.poll(60):
-        raise TimeoutError("a stand-in did not start")
-    return _Server(process, here.recv())
+    try:
+        if not here.poll(_START_S):
+            raise TimeoutError("a stand-in did not start")
+        yield here.recv()
+    finally:
+        process.terminate()
+        process.join(10)
+
+
+def forever() -> None:
+    """Keep a process that serves in threads."""
+    while True:
+        time.sleep(3600)
 
 
 def _serve_studio(pipe: Connection, samples: int, latency_s: float) -> None:
@@ -100,15 +100,10 @@ def _serve_studio(pipe: Connection, samples: int, latency_s: float) -> None:
         pipe.send(
             {"studio": f"{url}/v1", "project_id": project.id, "ids": tuple(ids), "preview_jobs": tuple(jobs)}
         )
-        _forever()
+        forever()
 
 
 def _serve_beam(pipe: Connection, latency_s: float) -> None:
     with serve_app(beam_app(Desk(key=TOKEN, latency_s=latency_s))) as url:
         pipe.send({"url": url})
-        _forever()
-
-
-def _forever() -> None:
-    while True:
-        time.sleep(3600)
+        forever()

@@ -18,6 +18,7 @@ _PALETTE = np.array(list(COLORS.values()), dtype=np.int32)
 _NEAR = 60  # Euclidean distance in RGB at which a pixel still has a colour
 _SMALLEST = 0.005  # of the picture's area: thinner things are distractor lines
 _LARGEST_SIDE = 1024
+_KEPT = 1024  # pictures whose shapes are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def find_shapes(data: bytes) -> list[Seen]:
     return list(_shapes(data))
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=_KEPT)
 def _shapes(data: bytes) -> tuple[Seen, ...]:
     image = _open(data)
     scale = max(1.0, max(image.size) / _LARGEST_SIDE)
