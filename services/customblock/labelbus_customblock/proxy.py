@@ -7,7 +7,7 @@ as their drafts are. Writes to these change the drafts. Nothing is written to th
 import re
 import secrets as randomness
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from labelbus_contracts.ids import ProjectId, SampleId
@@ -112,12 +112,12 @@ async def _write(visit: Visit, path: str, request: Request) -> Response:
         except StudioError as fault:
             _remember(visit, None, fault)
             raise
-    asked = Asked(request.method, within if within is not None else path, dict(request.query_params), b"")
+    asked = Asked(request.method, within or "", path, dict(request.query_params))
     if int(request.headers.get("content-length") or 0) > _MOST_BYTES or within is None:
         error = Overreach(f"The block tried {asked}, which Labelbus does not do for a block.")
         visit.overlay.overreach.append(str(error))
         raise error
-    asked = Asked(asked.method, asked.path, asked.query, await request.body())
+    asked = replace(asked, content=await request.body())
     write(asked, visit.overlay, visit.secrets)
     return _json({"success": True})
 

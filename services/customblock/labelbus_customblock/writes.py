@@ -32,16 +32,17 @@ _SHORTEST_SECRET: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that would write. `path` begins behind the project."""
+    """A request that would write. `path` begins behind the project, `full_path` does not."""
 
     method: str
     path: str
+    full_path: str
     query: Mapping[str, str]
-    content: bytes
+    content: bytes = b""
 
     def __str__(self) -> str:
         """Say what was tried."""
-        return f"{self.method} {self.path}"
+        return f"{self.method} {self.full_path}"
 
 
 def write(asked: Asked, overlay: Overlay, secrets: Mapping[str, str]) -> None:

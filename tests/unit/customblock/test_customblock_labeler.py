@@ -113,9 +113,9 @@ async def test_a_block_that_cannot_work_pauses_the_job(bench: "Bench", labeler: 
 @pytest.mark.parametrize(
     ("attempt", "said"),
     [
-        ("ask('DELETE', f'{P}/raw-data/{one}')", "tried DELETE /raw-data/2"),
-        ("ask('POST', f'{P}/raw-data/{one}/rename', {'name': 'x'})", "tried POST /raw-data/2/rename"),
-        ("ask('POST', P, {'name': 'mine'})", "tried POST"),
+        ("ask('DELETE', f'{P}/raw-data/{one}')", "tried DELETE /api/1/raw-data/2"),
+        ("ask('POST', f'{P}/raw-data/{one}/rename', {'name': 'x'})", "tried POST /api/1/raw-data/2/rename"),
+        ("ask('POST', P, {'name': 'mine'})", "tried POST /api/1."),
         ("ask('POST', f'{P}/raw-data/7/edit-label', {'label': 'x'})", "not in its ids file"),
         ("ask('POST', '/api/99/raw-data/7/edit-label', {'label': 'x'})", "tried POST /api/99"),
         ("ask('POST', '/api/training/files', {})", "tried POST /api/training/files"),
