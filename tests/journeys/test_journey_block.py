@@ -2,7 +2,7 @@
 
 import base64
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +171,21 @@ def test_the_form_is_generated(world: World) -> None:
     printed = world.labelbus("block", "owl-vit", "--parameters-json").output
     committed = Path(__file__).parents[2] / "blocks/owl-vit/parameters.json"
     assert committed.read_text() == printed
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_block_needs_its_key_only_while_its_job_runs(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    """All proposals are there when it ends; a key that dies with its job is then refused by name."""
+    world = make_world(key_dies_with_job=dies)
+    world.add(3)
+    job = world.project.add_job()
+    monkeypatch.setenv("EI_PROJECT_API_KEY", world.project.add_block_key(job))
+    command = ("block", "owl-vit", "--data-ids-file", world.ids_file(), "--prompt", PROMPT)
+    result = world.labelbus(*command, "--propose-actions", str(job.id))
+    assert result.exit_code == 0, result.output
+    assert {sample for _, sample in job.proposals} == set(world.ids)
+    job.finish()
+    again = world.labelbus(*command, "--propose-actions", str(job.id))
+    assert (again.exit_code, "Set EI_PROJECT_API_KEY" in again.output) == (int(dies), dies)

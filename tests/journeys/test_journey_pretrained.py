@@ -79,10 +79,11 @@ def everything_said(world: World, *outputs: str) -> str:
     return "".join(outputs) + "".join(path.read_bytes().decode("latin-1") for path in files)
 
 
-@pytest.mark.parametrize("delete", [False, True])
-def test_the_block_does_what_the_official_one_does(world: World, delete: bool) -> None:
-    """Preview and apply give its boxes; the key that came as an argument is kept and shown nowhere."""
+@pytest.mark.parametrize(("delete", "unit"), [(False, "ratio"), (True, "ratio"), (True, "pixel")])
+def test_the_block_does_what_the_official_one_does(world: World, delete: bool, unit: str) -> None:
+    """Preview and apply give its boxes, in whatever unit Studio answers; the key is shown nowhere."""
     wanted = {one: official(world, one, delete=delete) for one in world.ids}
+    world.studio.set_options(classify_boxes=unit)
     studio_job = world.project.add_job()
     common = ["block", "pretrained", "--data-ids-file", world.ids_file()]
     common += ["--source-project-api-key", SOURCE_KEY, "--keep-bounding-boxes", KEEP]

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from labelbus_cli.testing import World
+from labelbus_cli.testing import ACTION, World
 from labelbus_simulator import Dataset, Fault
 
 Worlds = Callable[..., World]
@@ -151,16 +151,20 @@ def test_faults_of_the_network_change_nothing(world: World, fault: Fault) -> Non
         {"processing_media": "empty"},
         {"image_dimensions": "stored"},
         {"wrong_key_status": 401},
+        {"proposals_after_job_end": False},
+        {"key_dies_with_job": False},
     ],
     ids=lambda options: "-".join(map(str, next(iter(options.items())))),
 )
 def test_every_open_point_of_studio_ends_right(make_world: Worlds, options: dict[str, object]) -> None:
     """However the real Studio behaves where it is unverified: proposals and writes are equal and complete."""
     world = make_world(**options)
-    world.add(4, metadata={"camera": "left"})
-    preview = world.run("--propose-actions", str(world.project.add_job().id))
+    world.add(4, metadata={"camera": "left"}, rotated=0.5)
+    job = world.project.add_job()
+    action = world.action_file(f"{ACTION}data:\n  which: unlabeled\n")
+    preview = world.labelbus("run", action, "--propose-actions", str(job.id))
+    assert "4 proposed" in preview.output
     assert preview.exit_code == 0, preview.output
-    job = next(iter(world.project.jobs.values()))
     proposed = {sample: changes["boundingBoxes"] for (_, sample), changes in job.proposals.items()}
     result = world.run("--apply", "--yes")
     assert result.exit_code == 0, result.output
