@@ -12,6 +12,7 @@ from labelbus_contracts.v1.message import message_id
 from labelbus_dispatcher.adoption import adopt
 from labelbus_dispatcher.testing import (
     BASE,
+    QUICK,
     READ_AT,
     World,
     action,
@@ -22,6 +23,8 @@ from labelbus_dispatcher.testing import (
     submit_job,
 )
 from labelbus_ledger import dispatcher as ledger_rows
+from labelbus_ledger.engine import Ledger
+from labelbus_ledger.leases import Lease
 from labelbus_ledger.tables import claims, proposals
 from labelbus_runtime.errors import RetryLater
 from labelbus_runtime.testing import run_until
@@ -318,6 +321,37 @@ async def test_a_vanished_process_leaves_its_jobs_to_another(world: World) -> No
     await gone.carrier.stop(drain_s=1)
     assert await adopt(world.ledger, "test") == ("job",)
     assert await world.states() == {"committed": 3}
+
+
+async def test_a_job_is_taken_over_once(world: World) -> None:
+    """Of two processes that found the same job abandoned, the slower one leaves it alone."""
+    await world.submit()
+    await world.states()
+    async with world.ledger.read() as conn:
+        head = await ledger_rows.job_head(conn, JOB)
+    assert head is not None
+    taken = []
+    for carrier in ("faster", "slower"):
+        async with world.ledger.write() as conn:
+            taken.append(await ledger_rows.take_over(conn, head, carrier=carrier, now=0.0))
+    assert taken == [True, False]
+
+
+async def test_only_the_holder_of_the_lease_sends(ledger: Ledger) -> None:
+    """Another dispatcher of the carrier waits, and takes over when the lease is given up."""
+    world = make_world(ledger, QUICK.model_copy(update={"lease_s": 0.3}))
+    other = Lease(ledger, "refill:test", "another", 60.0)
+    assert await other.acquire_or_renew()
+    await world.carrier.start()
+    await world.dispatcher.start(world.carrier)
+    await world.submit()
+    await world.becomes("selecting")
+    await asyncio.sleep(0.5)  # more than its turns take
+    assert world.labels_sent() == []
+    await other.release()
+    assert await world.states() == {"committed": 3}
+    await world.dispatcher.stop()
+    await world.carrier.stop(drain_s=1)
 
 
 async def test_a_fresh_base_travels_with_the_command(world: World) -> None:
