@@ -12,6 +12,7 @@ from labelbus_labeling.fields import (
     LargestObject,
     NmsIouThreshold,
     NonMaxSuppression,
+    OptionalRatio,
     Ratio,
     SmallestObject,
     blank_is_absent,
@@ -154,6 +155,13 @@ class RelabelParameters(LabelerParameters):
         title="Enlarge small crops to (pixels)",
         description="Crops whose shorter side is below this are enlarged to it. 0 enlarges none.",
         json_schema_extra=extra("--least-crop-px", section="advanced", type="int"),
+    )
+    max_score: OptionalRatio = Field(
+        default=None,
+        title="Only boxes scored up to",
+        description="Ask only about boxes that an earlier step of the action scored this or less. Others, "
+        "and boxes without a score, such as a person's, stay as they are.",
+        json_schema_extra=extra("--max-score", type="float", section="advanced"),
     )
     model: Model = None
 

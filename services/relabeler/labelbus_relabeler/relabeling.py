@@ -68,7 +68,7 @@ class _Work:
 
     async def outcome(self, box: BoundingBox) -> _Outcome:
         """Decide about one box."""
-        if box.label.strip().casefold() not in self._which:
+        if box.label.strip().casefold() not in self._which or not self._is_uncertain(box):
             return _Outcome(box)
         inside = self._cropper.inside(box)
         if inside is None:
@@ -85,6 +85,10 @@ class _Work:
             return _Outcome(None, asked)
         new = {"label": asked.value, "score": None, "source": self._task.source, "votes": ()}
         return _Outcome(inside.model_copy(update=new), asked)
+
+    def _is_uncertain(self, box: BoundingBox) -> bool:
+        most = self._parameters.max_score
+        return most is None or (box.score is not None and box.score <= most)
 
     def _question(self, crop: Picture) -> Question:
         return Question(

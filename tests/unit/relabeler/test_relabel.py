@@ -59,6 +59,14 @@ async def test_boxes_are_relabeled_or_removed_in_their_order(labeler: Labeler) -
     assert labeled.usage.output_tokens > 0
 
 
+async def test_only_uncertain_boxes_are_asked_about(labeler: Labeler, stand: "Stand") -> None:
+    """A sure box, and one without a score, such as a person's, cost nothing and stay."""
+    sure, unsure = (RED.model_copy(update={"score": score}) for score in (0.9, 0.4))
+    labeled = await answer(labeler, sure, unsure, EMPTY, max_score=0.4)
+    assert [one.label for one in labeled.draft.boxes] == ["animal", "red square", "Animal "]
+    assert len(stand.desk.requests) == 1
+
+
 async def test_a_box_beyond_the_image_is_cut_and_one_outside_goes(labeler: Labeler) -> None:
     """What is asked about and written is the part inside; what has none is removed with a note."""
     labeled = await answer(labeler, box("animal", -10, 10, 40, 500), box("animal", 96, 0, 5, 5))
