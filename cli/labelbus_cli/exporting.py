@@ -10,6 +10,8 @@ from labelbus_ledger.reports import JobRow, SampleChange
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from labelbus_cli.cluster_api import is_given
+from labelbus_cli.errors import BadInput
 from labelbus_cli.once import job_of
 from labelbus_cli.session import opened_ledger
 
@@ -17,7 +19,12 @@ _AT_ONCE: Final = 500
 
 
 async def export(prefix: str, out: TextIO) -> int:
-    """Write one line per proposed or committed sample of a job, by id; return how many."""
+    """Write one line per proposed or committed sample of a job, by id; return how many. Raises `BadInput`."""
+    if is_given():
+        raise BadInput(
+            "An export reads the ledger, not the cluster's API. Unset LABELBUS_URL, and name the cluster's "
+            "ledger by LABELBUS_DATABASE_URL."
+        )
     count = 0
     async with opened_ledger() as ledger:
         job = await job_of(ledger, prefix)
