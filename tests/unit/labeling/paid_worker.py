@@ -1,6 +1,6 @@
 """A process that asks a provider on a local port for as long as it may, through the ledger.
 
-    python paid_worker.py URL PORT NAME CONCURRENCY COST_USD RPM
+    python paid_worker.py URL PORT NAME CONCURRENCY COST_USD RPM TPM
 
 Run by `test_paid_processes.py`. Ends with code 0 once the job's budget is used up.
 """
@@ -52,10 +52,9 @@ async def work(register: Register, port: int, cost_usd: float, digests: Iterator
                 return
 
 
-async def main(url: str, port: int, name: str, concurrency: int, cost_usd: float, rpm: float) -> None:
+async def main(url: str, port: int, name: str, concurrency: int, cost_usd: float, limits: Limits) -> None:
     """Work on several questions at a time."""
     ledger = await Ledger.open(LedgerSettings(database_url=SecretStr(url)))
-    limits = Limits(requests_per_min=rpm or None)
     register = Register(ledger, RateSettings(providers={"OPENAI": limits}, most_wait_s=1.0))
     digests = (f"{name}:{number}" for number in itertools.count())
     await asyncio.gather(*(work(register, port, cost_usd, digests) for _ in range(concurrency)))
@@ -64,5 +63,6 @@ async def main(url: str, port: int, name: str, concurrency: int, cost_usd: float
 
 
 if __name__ == "__main__":
-    _, url, port, name, concurrency, cost_usd, rpm = sys.argv
-    asyncio.run(main(url, int(port), name, int(concurrency), float(cost_usd), float(rpm)))
+    _, url, port, name, concurrency, cost_usd, rpm, tpm = sys.argv
+    limits = Limits(float(rpm) or None, float(tpm) or None)
+    asyncio.run(main(url, int(port), name, int(concurrency), float(cost_usd), limits))

@@ -19,13 +19,15 @@ pytestmark = pytest.mark.postgres
 WORKER = Path(__file__).with_name("paid_worker.py")
 JOB = JobId("job")
 COST_USD = 0.01
+TOKENS_USED = 50  # of each call of a worker
 
 
 @dataclass
 class Provider:
-    """Serves on a local port; rejects what its bucket of ten seconds cannot bear."""
+    """Serves on a local port; rejects what its bucket of ten seconds cannot bear, `takes` for each call."""
 
     per_s: float
+    takes: int = 1
     level: float = 0.0
     at: float = 0.0
     served: list[float] = field(default_factory=list)
@@ -49,10 +51,10 @@ class Provider:
         now = time.monotonic()
         self.level = min(10 * self.per_s, self.level + (now - self.at) * self.per_s)
         self.at = now
-        if self.level < 1:
+        if self.level < self.takes:
             self.rejected += 1
-            return f"429 {(1 - self.level) / self.per_s}\n"
-        self.level -= 1
+            return f"429 {(self.takes - self.level) / self.per_s}\n"
+        self.level -= self.takes
         self.served.append(now)
         self.waiting.append(name)
         await asyncio.sleep(0.05)
@@ -88,23 +90,23 @@ class Shop:
     port: int
     workers: list[asyncio.subprocess.Process] = field(default_factory=list)
 
-    async def start(self, name: str, *, concurrency: int, rpm: float) -> None:
-        """Start a process."""
-        given = (self.url, self.port, name, concurrency, COST_USD, rpm)
+    async def start(self, name: str, *, concurrency: int, rpm: float = 0.0, tpm: float = 0.0) -> None:
+        """Start a process; 0 is no limit."""
+        given = (self.url, self.port, name, concurrency, COST_USD, rpm, tpm)
         self.workers.append(
             await asyncio.create_subprocess_exec(sys.executable, str(WORKER), *map(str, given))
         )
 
 
 @asynccontextmanager
-async def opened(url: str, *, per_s: float, cap_usd: float | None) -> AsyncIterator[Shop]:
+async def opened(url: str, *, per_s: float, cap_usd: float | None, takes: int = 1) -> AsyncIterator[Shop]:
     """Open a shop; at the end no process is left."""
     settings = LedgerSettings(database_url=SecretStr(url))
     await upgrade(settings)
     ledger = await Ledger.open(settings)
     async with ledger.write() as conn:
         await spending.set_cap(ledger, conn, JOB, cap_usd)
-    provider = Provider(per_s)
+    provider = Provider(per_s, takes)
     server = await asyncio.start_server(provider.serve, "127.0.0.1", 0)
     shop = Shop(url, ledger, provider, server.sockets[0].getsockname()[1])
     try:
@@ -120,12 +122,16 @@ async def opened(url: str, *, per_s: float, cap_usd: float | None) -> AsyncItera
         await ledger.close()
 
 
-async def test_limits_across_processes(postgres_url: str) -> None:
-    """Three processes use at least 95 % of a key's limit, and less than 0.1 % of their calls are rejected."""
-    per_s, window_s = 30.0, 8.0
-    async with opened(postgres_url, per_s=per_s, cap_usd=None) as shop:
+@pytest.mark.parametrize(("limit", "takes"), [("rpm", 1), ("tpm", TOKENS_USED)])
+async def test_limits_across_processes(postgres_url: str, limit: str, takes: int) -> None:
+    """Three processes use at least 95 % of a key's limit, and less than 0.1 % of their calls are rejected.
+
+    Of tokens they reserve twice what a call takes, and give half of it back.
+    """
+    per_s, window_s = 20.0, 10.0
+    async with opened(postgres_url, per_s=per_s * takes, cap_usd=None, takes=takes) as shop:
         for name in "abc":
-            await shop.start(name, concurrency=24, rpm=60 * per_s)
+            await shop.start(name, concurrency=24, **{limit: 60 * per_s * takes})
         await shop.provider.until_served(int(6 * per_s))  # past the first burst
         begins = time.monotonic()
         await asyncio.sleep(window_s)
@@ -140,7 +146,7 @@ async def test_budget_across_processes(postgres_url: str) -> None:
     """The provider never bills more than the cap; what a killed process held counts as spent."""
     async with opened(postgres_url, per_s=1000.0, cap_usd=1.0) as shop:
         for name in "abc":
-            await shop.start(name, concurrency=6, rpm=0.0)
+            await shop.start(name, concurrency=6)
         await shop.provider.until_waiting("a")
         shop.workers[0].kill()
         for worker in shop.workers[1:]:
