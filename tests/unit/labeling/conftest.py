@@ -1,6 +1,5 @@
 """A labeler that boxes whole pictures, and its service against a simulated Studio."""
 
-import asyncio
 import io
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from labelbus_contracts.labels import BoundingBox
 from labelbus_contracts.v1.commands import LabelSample
 from labelbus_contracts.v1.message import message_id
 from labelbus_labeling.cache import BlobCache
+from labelbus_labeling.each import label_each
 from labelbus_labeling.labeler import Labeled, Labeler, LabelerParameters, LabelTask, Registration
 from labelbus_labeling.service import LabelerService
 from labelbus_ledger.access import StudioAccess
@@ -53,7 +53,7 @@ class FrameLabeler:
     async def label(self, batch: Sequence[LabelTask]) -> Sequence[Labeled | Exception]:
         if batch:
             self.batches.append(len(batch))
-        return await asyncio.gather(*(self._label(task) for task in batch), return_exceptions=True)  # type: ignore[return-value]
+        return await label_each(batch, self._label)
 
     async def _label(self, task: LabelTask) -> Labeled:
         if task.sample_id in self.fails:
