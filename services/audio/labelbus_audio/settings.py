@@ -1,26 +1,23 @@
 """The audio labeler's settings. Only the registration reads them."""
 
-from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
-from labelbus_runtime.errors import SettingsError
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from labelbus_labeling.engine_settings import EngineSettings
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
 EngineName = Literal["auto", "endpoint", "local", "router"]
 Device = Literal["auto", "cuda", "mps", "cpu"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 DEFAULT_MODEL: Final = "MIT/ast-finetuned-audioset-10-10-0.4593"
-_PREFIX: Final = "LABELBUS_AUDIO_"
 PRICE_SETTING: Final = "LABELBUS_AUDIO_PRICE_PER_CALL_USD"
 
 
-class AudioSettings(BaseSettings):
+class AudioSettings(EngineSettings):
     """Each field is LABELBUS_AUDIO_<NAME>, or its alias. Read by `from_environment`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, frozen=True, extra="forbid", populate_by_name=True, protected_namespaces=()
-    )
+    model_config = SettingsConfigDict(env_prefix="LABELBUS_AUDIO_")
+    whose = "The audio labeler's"
 
     engine: EngineName = Field(
         default="auto", description="What listens. `auto` takes the first that is configured or installed."
@@ -53,37 +50,3 @@ class AudioSettings(BaseSettings):
     hf_api_key: SecretStr | None = Field(
         default=None, validation_alias="HF_API_KEY", description="Its key, or the router's."
     )
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> Self:
-        """Read a mapping like `os.environ`; empty variables count as absent. Raises `SettingsError`."""
-        named = {name: environ.get(_variable(name), "").strip() for name in cls.model_fields}
-        try:
-            return cls.model_validate({name: text for name, text in named.items() if text})
-        except ValidationError as error:
-            raise SettingsError(_explained(error)) from None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read no process-wide state behind the caller's back."""
-        return (init_settings,)
-
-
-def _variable(field: str) -> str:
-    info = AudioSettings.model_fields.get(field)
-    alias = info.validation_alias if info else field
-    return str(alias) if alias else _PREFIX + field.upper()
-
-
-def _explained(error: ValidationError) -> str:
-    """Say which variables are wrong, never what they hold: some are secrets."""
-    faults = error.errors(include_input=False, include_url=False)
-    said = "; ".join(f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in faults)
-    return f"The audio labeler's settings are wrong. {said}"

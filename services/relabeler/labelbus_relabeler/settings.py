@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
+from labelbus_labeling.engine_settings import EngineSettings
 from labelbus_runtime.errors import SettingsError
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, SecretStr
 
 DEFAULT_MODEL: Final = "gpt-6-luna"
 DETECTION_MODEL: Final = "gpt-6-astra"
@@ -14,14 +14,14 @@ DETECTION_MODEL: Final = "gpt-6-astra"
 _OPENAI: Final = "https://api.openai.com/v1"
 
 
-class ProviderSettings(BaseSettings):
+class ProviderSettings(EngineSettings):
     """Each field is the environment variable that its alias names; empty ones count as absent.
 
     Azure is asked where AZURE_OPENAI_ENDPOINT is set, else OPENAI_BASE_URL (any server that speaks
     OpenAI's chat completions, with or without a key), else OpenAI.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+    whose = "The relabeler's"
 
     api_key: SecretStr | None = Field(
         default=None,
@@ -71,30 +71,9 @@ class ProviderSettings(BaseSettings):
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
         """Read a mapping like `os.environ`. Raises `SettingsError`, which never repeats a value."""
-        names = {str(info.validation_alias) for info in cls.model_fields.values()}
-        given = {name: value.strip() for name, value in environ.items() if name in names and value.strip()}
-        try:
-            settings = cls.model_validate(given)
-        except ValidationError as error:
-            faults = [
-                f"{one['loc'][0]}: {one['msg']}"
-                for one in error.errors(include_input=False, include_url=False)
-            ]
-            raise SettingsError(f"The relabeler's settings are wrong. {'; '.join(faults)}") from None
+        settings = super().from_environment(environ)
         settings._check_addresses()
         return settings
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read no process-wide state behind the caller's back."""
-        return (init_settings,)
 
     def check_key(self) -> None:
         """Raise `SettingsError` where the chosen provider cannot be asked for want of a key or a name."""
