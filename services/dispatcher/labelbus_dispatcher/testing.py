@@ -59,7 +59,7 @@ class FakeReader:
     page_size: int = 10
     error: Exception | None = None
     base: Base | None = None
-    studio_jobs: Sequence[int] = ()
+    studio_jobs: Sequence[int] | None = None
     pages_read: list[int | None] = field(default_factory=list)
 
     async def labeling_method(self, submit: commands.SubmitJob) -> LabelingMethod:
@@ -69,8 +69,9 @@ class FakeReader:
         return self.method
 
     async def has_studio_job(self, submit: commands.SubmitJob) -> bool:
-        """Tell by the scripted jobs."""
-        return submit.studio_job_id is None or submit.studio_job_id in self.studio_jobs
+        """Tell by the scripted jobs; None are all."""
+        known = self.studio_jobs
+        return submit.studio_job_id is None or known is None or submit.studio_job_id in known
 
     async def pages(
         self, submit: commands.SubmitJob, *, below: int | None

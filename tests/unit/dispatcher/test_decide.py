@@ -253,6 +253,17 @@ def test_held_without_another_job_waits_for_a_person() -> None:
     assert decide(row, job(), event, now=2.0, limits=LIMITS).row.state == "held"
 
 
+@pytest.mark.parametrize("kind", [events.SampleHeld, events.WriteRefused, events.WriteDeferred])
+def test_an_old_attempts_write_that_failed_is_ignored(kind: type[events.SampleEvent]) -> None:
+    """The write of the current attempt is still to be answered; the job does not pause either."""
+    row = decide(ROW, job(), labeled(label_command()), now=1.0, limits=LIMITS).row
+    more = {"retry_after_s": 1.0, "scope": "job"} if kind is events.WriteDeferred else {}
+    event = answer(kind, outgoing(row, job()), reason="no", **more)
+    later = replace(row, attempt=2)
+    made = decide(later, job(), event, now=2.0, limits=LIMITS)
+    assert (made.row, made.pause) == (later, None)
+
+
 def test_applying_a_preview_never_computes() -> None:
     """Even another job's change holds a stored proposal."""
     applying = job(source_job_id="preview", selection={})
