@@ -14,8 +14,8 @@ from typing import Final
 from labelbus_contracts.labels import Base
 from labelbus_contracts.topics import label_topic
 from labelbus_contracts.v1.commands import LabelSample
-from labelbus_contracts.v1.events import SampleFailed, SampleLabeled, SampleSkipped, Usage, VideoFound
-from labelbus_contracts.v1.message import Message, message_id
+from labelbus_contracts.v1.events import Usage
+from labelbus_contracts.v1.message import Message
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.instances import Heartbeat
@@ -24,6 +24,7 @@ from labelbus_runtime.batching import Batcher
 from labelbus_runtime.errors import InvalidMessage, RetryLater, SampleRefused
 from labelbus_runtime.worker import Carrier, Worker
 
+from labelbus_labeling import replies
 from labelbus_labeling.cache import BlobCache
 from labelbus_labeling.errors import WrongParameters
 from labelbus_labeling.labeler import Announcing, Labeled, Labeler, LabelerParameters, LabelTask, Registration
@@ -115,7 +116,7 @@ class LabelerService:
                 f"{message.id} is not for {self._registration.name}. Check who publishes it."
             )
         if not await self._job_states.runs(message.job_id):
-            return [_skipped(message)]
+            return [replies.skipped(message)]
         base = message.base
         paid = self._paid.of(message.job_id)
         started = time.perf_counter()
@@ -124,12 +125,12 @@ class LabelerService:
             base = base or await self._reader.base(message)
             fps = frames_per_second(self._registration, parameters, base.sample.kind)
             if fps is not None:
-                return [_video_found(message, base, fps)]
+                return [replies.video_found(message, base, fps)]
             labeled = await self._batcher(self._task(message, base, parameters, paid))
         except (RetryLater, SampleRefused) as error:
             usage = _bought(paid).model_copy(update={"seconds": time.perf_counter() - started})
-            return [_failed(message, error, base=base, usage=usage)]
-        return [_labeled(message, base, labeled)]
+            return [replies.failed(message, error, base=base, usage=usage)]
+        return [replies.labeled(message, base, labeled)]
 
     def _task(
         self, command: LabelSample, base: Base, parameters: LabelerParameters, paid: PaidCalls
@@ -180,77 +181,3 @@ def _measured(outcome: Labeled | Exception, seconds: float) -> Labeled | Excepti
 def _bought(paid: PaidCalls) -> Usage:
     """Return what a failed sample's answers took all the same."""
     return paid.bought if isinstance(paid, Metered) else Usage()
-
-
-def _labeled(command: LabelSample, base: Base, labeled: Labeled) -> SampleLabeled:
-    return SampleLabeled(
-        id=_id("sample_labeled", command),
-        job_id=command.job_id,
-        run=command.run,
-        project_id=command.project_id,
-        sample_id=command.sample_id,
-        attempt=command.attempt,
-        step=command.step,
-        labeler=command.labeler,
-        base=base,
-        draft=labeled.draft,
-        model=labeled.model,
-        usage=labeled.usage,
-        notes=labeled.notes,
-    )
-
-
-def _failed(
-    command: LabelSample, error: RetryLater | SampleRefused, *, base: Base | None, usage: Usage
-) -> SampleFailed:
-    again = error if isinstance(error, RetryLater) else None
-    return SampleFailed(
-        id=_id("sample_failed", command),
-        job_id=command.job_id,
-        run=command.run,
-        project_id=command.project_id,
-        sample_id=command.sample_id,
-        attempt=command.attempt,
-        step=command.step,
-        labeler=command.labeler,
-        reason=error.reason,
-        code=error.code,
-        permanent=again is None,
-        retry_after_s=None if again is None else again.after_s,
-        scope="sample" if again is None else again.scope,
-        base=base,
-        usage=usage,
-    )
-
-
-def _video_found(command: LabelSample, base: Base, fps: int) -> VideoFound:
-    return VideoFound(
-        id=_id("video_found", command),
-        job_id=command.job_id,
-        run=command.run,
-        project_id=command.project_id,
-        sample_id=command.sample_id,
-        attempt=command.attempt,
-        step=command.step,
-        labeler=command.labeler,
-        base=base,
-        frames_per_second=fps,
-    )
-
-
-def _skipped(command: LabelSample) -> SampleSkipped:
-    return SampleSkipped(
-        id=_id("sample_skipped", command),
-        job_id=command.job_id,
-        run=command.run,
-        project_id=command.project_id,
-        sample_id=command.sample_id,
-        attempt=command.attempt,
-        step=command.step,
-        labeler=command.labeler,
-        reason=f"Job {command.job_id} does not run.",
-    )
-
-
-def _id(kind: str, command: LabelSample) -> str:
-    return message_id(kind, command.job_id, command.run, command.sample_id, command.step, command.attempt)
