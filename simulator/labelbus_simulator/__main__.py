@@ -11,7 +11,7 @@ from labelbus_simulator.damage import DAMAGES, Damage
 from labelbus_simulator.dataset import Dataset
 from labelbus_simulator.errors import Refused
 from labelbus_simulator.faults import Fault
-from labelbus_simulator.models.eyes import answer_with_boxes
+from labelbus_simulator.models.eyes import answer_with_boxes, answer_with_result
 from labelbus_simulator.options import SimulatorOptions
 from labelbus_simulator.project import LabelingMethod
 from labelbus_simulator.server import serve
@@ -42,13 +42,19 @@ def main(
     method: Method = "object_detection",
     name: Annotated[str, typer.Option(help="Name of the project.")] = "Shapes",
     key: Annotated[str, typer.Option(help="API key of the project.")] = "ei_simulated",
+    source_key: Annotated[
+        str | None, typer.Option(help="Add a second project whose impulse knows the shapes; its API key.")
+    ] = None,
     faults: FaultRule = None,
     broken: Broken = None,
 ) -> None:
     """Serve a simulated Edge Impulse Studio with one project, in memory."""
     studio = Studio(SimulatorOptions(seed=seed))
     project = studio.add_project(name, cast(LabelingMethod, method), key)
-    project.classify = answer_with_boxes
+    project.classify = answer_with_boxes if method == "object_detection" else answer_with_result
+    if source_key:
+        source = studio.add_project("Source", cast(LabelingMethod, method), source_key)
+        source.classify = project.classify
     boxes = "truth" if with_boxes else "none"
     project.add_images(images, seed=seed, distinct=distinct, rotated=rotated, boxes=boxes)
     project.add_audio(audio, seed=seed, distinct=distinct, pieces=2)

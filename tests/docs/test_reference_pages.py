@@ -10,7 +10,7 @@ import pytest
 _OTHERS = {"KAFKA_BOOTSTRAP_SERVERS", "BEAM_ENDPOINT", "BEAM_ACCESS_KEY"}
 
 
-@pytest.mark.parametrize("name", ["cli", "configuration", "messages", "action-files"])
+@pytest.mark.parametrize("name", ["cli", "configuration", "messages", "action-files", "labelers"])
 def test_generated_parts_are_current(name: str, root: Path, reference: ModuleType) -> None:
     """Commands, settings, topics and keys of actions are as the code declares them: else `make docs`."""
     page = (root / "docs" / "reference" / f"{name}.md").read_text()

@@ -11,12 +11,16 @@ import re
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
+from labelbus_cli.block_arguments import options
 from labelbus_contracts import jobs
 from labelbus_contracts.topics import FIXED_TOPICS, Topic, label_topic
+from labelbus_labeling import registry
+from labelbus_labeling.labeler import Registration
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -105,12 +109,55 @@ def action_keys() -> str:
     return "\n\n".join(_keys(model, title) for title, model in _mappings(jobs.ActionSpec, "the file"))
 
 
+def labelers() -> str:
+    """Return the installed labelers as one table."""
+    head = "| labeler | title | works on |\n|---|---|---|\n"
+    rows = [f"| [`{name}`](#{name}) | {one.title} | {_works_on(one)} |" for name, one in _labelers().items()]
+    rows.append("| [`merge`](#merge) | Merge of branches | what its branches work on |")
+    return head + "\n".join(rows)
+
+
+def parameters(labeler: str) -> str:
+    """Return a labeler's parameters as one table."""
+    has_block = (ROOT / "blocks" / labeler).exists()
+    rows = [("parameter", "option of the block", "default", "meaning"), ("---",) * 4]
+    for option, (name, info) in options(_labelers()[labeler]).items():
+        rows.append((f"`{name}`", f"`{option}`", _parameter_default(info), info.description or ""))
+    return "\n".join(
+        f"| {' | '.join(cell for at, cell in enumerate(row) if has_block or at != 1)} |" for row in rows
+    )
+
+
+def _parameter_default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    if isinstance(info.default, bool):
+        return f"`{str(info.default).lower()}`"
+    return _default(info) if info.default not in ((), {}) else ""
+
+
+def _labelers() -> Mapping[str, Registration]:
+    return dict(sorted(registry.installed().items()))
+
+
+def _works_on(registration: Registration) -> str:
+    said = {
+        "images_object_detection": "images of projects with bounding boxes",
+        "images_single_label": "images of projects with one label per item",
+        "audio": "audio",
+        "other": "anything",
+    }
+    return ", ".join(said[one] for one in sorted(registration.operates_on))
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "settings": settings,
     "topics": topics,
     "messages": messages,
     "action-keys": action_keys,
+    "labelers": labelers,
+    **{f"parameters-{name}": partial(parameters, name) for name in registry.installed()},
 }
 
 
