@@ -159,10 +159,11 @@ async def _dry(session: Session, wish: Wish, total: int) -> int:
     calls = sum(one.calls for one in dry.asked)
     typer.echo(f"  calls   {_number(calls * scale)}  ({', '.join(sorted(dry.models)) or 'none'})")
     typer.echo(f"  tokens  {_number(tokens * scale)}")
-    typer.echo(f"  cost    {_money(worst * scale)}")
+    known = _money(worst * scale) if worst or not dry.unpriced else ""
+    typer.echo(f"  cost    {' and '.join(filter(None, (known, 'unknown' if dry.unpriced else '')))}")
     _tell_prices(dry.models)
     for model, setting in sorted(dry.unpriced.items()):
-        typer.echo(f"  price   unknown of {model}, and not in the cost; give it in {setting}")
+        typer.echo(f"  price   unknown of {model}; give it in {setting}")
     await _tell_videos(session, outcome)
     return 0
 

@@ -131,6 +131,8 @@ def test_windows_are_estimated_paid_for_and_not_paid_for_again(
     assert len(ears.requests) == paid
     monkeypatch.delenv("LABELBUS_AUDIO_PRICE_PER_CALL_USD")
     unknown = action(world, "audio", audioset_labels="white noise", win_size_ms=400, win_stride_ms=400)
-    assert "give it in LABELBUS_AUDIO_PRICE_PER_CALL_USD" in run(world, "estimate", unknown, "--pilot", "0")
+    said = run(world, "estimate", unknown, "--pilot", "0")
+    assert "cost    unknown\n" in said
+    assert "give it in LABELBUS_AUDIO_PRICE_PER_CALL_USD" in said
     assert world.labelbus("run", unknown, "--budget", "1").exit_code == 1
     assert len(ears.requests) == paid
