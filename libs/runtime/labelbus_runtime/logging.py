@@ -22,6 +22,9 @@ _QUIET_S: Final = 30.0
 _MOST_REMEMBERED: Final = 256
 _NOISY: Final = ("alembic", "aiokafka", "aiosqlite", "httpx", "httpcore", "httpx2", "uvicorn.access")
 
+_VAIN: Final = ("huggingface_hub.utils._http",)
+"""Tell of every retry twice, and then raise an error that says it all."""
+
 
 def redact(text: str) -> str:
     """Return the text with whatever looks like a key or a token blotted out: a last net, not a policy."""
@@ -38,12 +41,21 @@ def configure_logging(settings: RuntimeSettings, stream: TextIO | None = None) -
     root.setLevel(settings.log_level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name in _VAIN:
+        logging.getLogger(name).setLevel(logging.ERROR)
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def take_over(library: str) -> None:
+    """Let a library that prints its own records tell them to our handler only. Call once it is imported."""
+    logger = logging.getLogger(library)
+    logger.handlers.clear()
+    logger.propagate = True
 
 
 class Repeats(logging.Filter):

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from labelbus_runtime.logging import take_over
+
 from labelbus_detector.errors import ModelUnavailable
 from labelbus_detector.models import TOY_FOLDER, TOY_MODEL
 
@@ -33,6 +35,7 @@ def load_engine(
     place = _place(model)
     _check_kind(model, place)
     where = _device(device)
+    take_over("huggingface_hub")
     if Path(place).exists():
         _hide_progress()
     try:

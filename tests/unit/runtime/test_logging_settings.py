@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from labelbus_runtime.errors import SettingsError
-from labelbus_runtime.logging import Repeats, configure_logging, redact
+from labelbus_runtime.logging import Repeats, configure_logging, redact, take_over
 from labelbus_runtime.settings import KafkaSettings, RuntimeSettings, load
 
 
@@ -55,6 +55,17 @@ def test_a_repeated_warning_is_written_once_in_a_while(root_logger: None) -> Non
     ]
     now[0] = 31.0
     assert [passes("away"), passes("away")] == ["away (said 2 times more since)", None]
+
+
+def test_a_library_that_prints_is_said_once(root_logger: None) -> None:
+    """Its own handler goes; ours gets the record."""
+    own, ours = io.StringIO(), io.StringIO()
+    library = logging.getLogger("library_that_prints")
+    library.addHandler(logging.StreamHandler(own))
+    configure_logging(RuntimeSettings(log_level="INFO"), ours)
+    take_over("library_that_prints")
+    library.warning("once")
+    assert (own.getvalue(), ours.getvalue().count("once")) == ("", 1)
 
 
 def test_a_line_is_json_with_its_fields_and_no_secret(root_logger: None) -> None:
