@@ -22,9 +22,6 @@ _QUIET_S: Final = 30.0
 _MOST_REMEMBERED: Final = 256
 _NOISY: Final = ("alembic", "aiokafka", "aiosqlite", "httpx", "httpcore", "httpx2", "uvicorn.access")
 
-_VAIN: Final = ("huggingface_hub.utils._http",)
-"""Tell of every retry twice, and then raise an error that says it all."""
-
 
 def redact(text: str) -> str:
     """Return the text with whatever looks like a key or a token blotted out: a last net, not a policy."""
@@ -41,8 +38,6 @@ def configure_logging(settings: RuntimeSettings, stream: TextIO | None = None) -
     root.setLevel(settings.log_level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
-    for name in _VAIN:
-        logging.getLogger(name).setLevel(logging.ERROR)
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

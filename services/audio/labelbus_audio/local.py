@@ -1,6 +1,7 @@
 """AST in this process: features on a few threads, the model on one, batches over all clips."""
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from labelbus_audio.clips import Clip
 from labelbus_audio.ears import Answer, Heard, Query
 from labelbus_audio.features import RATE, features_of
-from labelbus_audio.loading import load_engine
+from labelbus_audio.loading import download_notice, load_engine
 from labelbus_audio.settings import AudioSettings
 from labelbus_audio.windows import Window
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from labelbus_audio.engine import AstEngine
 
 Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
 _CHUNK = 8
 """Windows whose features are computed together: half a MiB each."""
 
@@ -57,6 +59,9 @@ class LocalEars:
     async def open(self) -> None:
         """Load the model. Raises `EngineUnavailable`."""
         settings = self._settings
+        notice = await asyncio.to_thread(download_notice, settings.model)
+        if notice:
+            logger.warning(notice)
         self._engine = await self._on(
             self._model_thread,
             lambda: load_engine(settings.model, device=settings.device, dtype=settings.dtype),

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from labelbus_labeling.hub import fetches
+
 DEFAULT_MODEL: Final = "google/owlv2-base-patch16-ensemble"
 SMALL_MODEL: Final = "google/owlvit-base-patch32"
 TOY_MODEL: Final = "toy"
@@ -36,8 +38,7 @@ def download_notice(model: str, *, gpu: str | None = None, cores: int | None = N
 
     `gpu` names this machine's, where it has one; `cores` is the machine's own number by default.
     """
-    is_path = model.startswith((".", "/", "~")) or model.count("/") != 1
-    if model == TOY_MODEL or is_path or Path(model).exists() or _is_cached(model):
+    if model == TOY_MODEL or not fetches(model):
         return None
     known = KNOWN.get(model)
     if known is None:
@@ -56,15 +57,3 @@ def _alternatives(model: str) -> str:
         return f"Quicker: {remote}."
     quicker = round(KNOWN[model].cpu_s / KNOWN[SMALL_MODEL].cpu_s)
     return f"Quicker: LABELBUS_DETECTOR_MODEL={SMALL_MODEL} (about {quicker} times), or {remote}."
-
-
-def _is_cached(model: str) -> bool:
-    try:
-        from huggingface_hub import try_to_load_from_cache
-    except ImportError:
-        return False
-    weights = ("model.safetensors", "pytorch_model.bin")
-    try:
-        return any(isinstance(try_to_load_from_cache(model, name), str) for name in weights)
-    except ValueError:  # no valid repository id
-        return False

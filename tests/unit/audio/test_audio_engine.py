@@ -10,9 +10,9 @@ from labelbus_audio.clips import Clip, Values
 from labelbus_audio.ears import Query
 from labelbus_audio.errors import EngineUnavailable
 from labelbus_audio.features import FeatureShape, features_of
-from labelbus_audio.loading import load_engine
+from labelbus_audio.loading import download_notice, load_engine
 from labelbus_audio.local import LocalEars
-from labelbus_audio.settings import AudioSettings
+from labelbus_audio.settings import DEFAULT_MODEL, AudioSettings
 from labelbus_audio.windows import Window
 from transformers import ASTFeatureExtractor, AudioClassificationPipeline
 
@@ -89,6 +89,16 @@ def test_models_that_do_not_fit_are_named(tiny: Path, tmp_path: Path, change: st
     (tmp_path / name).write_text(json.dumps({**document, **edit}))
     with pytest.raises(EngineUnavailable, match=said):
         load_engine(str(tmp_path), device="cpu")
+
+
+def test_a_download_is_announced(tiny: Path) -> None:
+    """What is fetched, how slow a CPU is, and what to do instead; nothing of a folder."""
+    notice = download_notice("nobody/has-this")
+    assert notice is not None
+    assert "Fetching nobody/has-this from" in notice
+    assert "350 MB" in str(download_notice(DEFAULT_MODEL))
+    assert "HF_INFERENCE_ENDPOINT" in notice
+    assert download_notice(str(tiny)) is None
 
 
 def test_a_model_that_is_not_there_says_what_to_change() -> None:
