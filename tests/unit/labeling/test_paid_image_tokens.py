@@ -59,3 +59,10 @@ def test_no_pixels() -> None:
     """An image without pixels is a mistake of the caller."""
     with pytest.raises(ValueError, match="0 \\* 9 pixels"):
         image_tokens(LUNA, 0, 9)
+
+
+@pytest.mark.parametrize("model", ["gpt-5.4-mini", "gpt-5.6-luna", "gpt-6.1-terra", "mystery"])
+def test_a_version_of_which_nothing_is_known_counts_at_the_safe_rate(model: str) -> None:
+    """It is not taken for the version before it: the estimate must be the worst case."""
+    known = max(image_tokens(name, 1024, 1024, "auto") for name in ("gpt-5", "gpt-5-nano", "gpt-6"))
+    assert image_tokens(model, 1024, 1024, "auto") >= known

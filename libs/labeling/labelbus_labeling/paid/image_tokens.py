@@ -69,11 +69,12 @@ def image_tokens(model: str, width: int, height: int, detail: Detail = "auto") -
 
 
 def _rule(model: str) -> _Tiles | _Patches:
-    """Find the rule of a model or of the family that its name begins with, the longest first."""
+    """Find the rule of a model or of the family that its name begins with, the longest first.
+
+    `gpt-5.6` is no `gpt-5`: a new version may count in another way.
+    """
     name = model.lower().rsplit("/", 1)[-1]
-    families = [
-        family for family in _RULES if name == family or name.startswith((f"{family}-", f"{family}."))
-    ]
+    families = [family for family in _RULES if name == family or name.startswith(f"{family}-")]
     return _RULES[max(families, key=len)] if families else _UNKNOWN
 
 
