@@ -71,7 +71,7 @@ async def _both(session: Session, project: "Project", folder: Path) -> int:
 
 async def _done(session: Session, wish: Wish) -> Outcome:
     display = new_display()
-    work = await work_for(session, wish, display, new=False)
+    work = await work_for(session, wish, display, new=False, hint=" --new starts another one.")
     return await carry_out(session, work, display, committer=load(CommitterSettings))
 
 

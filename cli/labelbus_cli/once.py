@@ -160,14 +160,17 @@ async def _carried_out(session: Session, wish: Wish, *, yes: bool, new: bool, re
     display = new_display()
     if wish.mode == "apply":
         await _ask(session, wish, yes=yes)
-    work = await work_for(session, wish, display, new=new)
+    work = await work_for(session, wish, display, new=new, hint=" --new starts another one.")
     outcome = await carry_out(session, work, display, committer=load(CommitterSettings))
     await show(session, outcome, report)
     return outcome.exit_code
 
 
-async def work_for(session: Session, wish: Wish, display: Display, *, new: bool) -> Work:
-    """Return what to carry out: the unfinished job of the same wish, unless `new`, or a fresh one."""
+async def work_for(session: Session, wish: Wish, display: Display, *, new: bool, hint: str = "") -> Work:
+    """Return what to carry out: the unfinished job of the same wish, unless `new`, or a fresh one.
+
+    `hint` is said with the former: how to begin another one.
+    """
     steps = tuple(place.work.labeler for place in wish.action.places)
     labelers = () if wish.source_job_id else steps
     if not new:
@@ -176,7 +179,7 @@ async def work_for(session: Session, wish: Wish, display: Display, *, new: bool)
         if found is not None:
             job_id, carrier = found
             await release_of(session, job_id, carrier, display)
-            display.note(f"Going on with job {job_id}, which had not ended. --new starts another one.")
+            display.note(f"Going on with job {job_id}, which had not ended.{hint}")
             budget_usd = wish.action.budget_usd if wish.budget_usd is None else wish.budget_usd
             more = tuple(wish.more(job_id))
             return Work(job_id, steps, labelers, more, adopts=True, budget_usd=budget_usd)
