@@ -55,6 +55,8 @@ def read_wav(data: bytes) -> tuple[NDArray[np.int16], int]:
             if file.getsampwidth() != 2:
                 raise ValueError(f"The WAV has {file.getsampwidth() * 8} bits a value, not 16.")
             frames = np.frombuffer(file.readframes(file.getnframes()), dtype=np.int16)
+            if len(frames) < file.getnframes() * file.getnchannels():
+                raise ValueError("The WAV ends early.")
             return frames.reshape(-1, file.getnchannels()), file.getframerate()
     except (wave.Error, EOFError) as error:
         raise ValueError(f"The file is no PCM WAV: {error}.") from error

@@ -156,6 +156,62 @@ def test_a_bad_clip_fails_alone(world: World) -> None:
     assert [one["endIndex"] for one in world.project.samples[short[0]].ranges] == [3199]
 
 
+def test_sound_of_every_kind_fails_alone_or_not_at_all(world: World, endpoint: str) -> None:
+    """Float, 24 bits, stereo and every rate are labeled; no sound, half a file and no WAV each say why."""
+    ids = world.project.add(
+        Dataset.damaged("wav-float", "wav-24bit", "wav-empty", "wav-truncated", "not-a-wav")
+    )
+    for rate in (8_000, 44_100, 192_000):
+        ids += world.project.add_audio(1, seconds=0.6, rate=rate, channels=2)
+    command = ["block", "audio", "--data-ids-file", world.ids_file([*world.ids, *ids])]
+    result = world.labelbus(*command, "--audioset-labels", LABELS, *WINDOWS)
+    assert result.exit_code == 1
+    assert "10 committed, 3 failed" in result.output
+    assert "failed 2: The clip's file ends early" in result.output
+    assert "failed 1: The clip's bytes are no sound that can be read" in result.output
+    labeled = {one for one in ids if world.project.samples[one].ranges}
+    assert labeled == {*ids[:2], *ids[5:]}
+
+
+def test_a_provider_that_is_down_is_said_and_come_back_to(
+    world: World, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    """Each sample fails with the reason after its attempts; once the provider is back they are labeled."""
+    monkeypatch.setenv("LABELBUS_DISPATCHER_ATTEMPTS", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("HF_INFERENCE_ENDPOINT", "http://127.0.0.1:9/ast")
+    command = ["run", world.action_file(ACTION), "--data-ids-file", world.ids_file(), "--apply", "--yes"]
+    down = world.labelbus(*command)
+    assert down.exit_code == 1
+    assert "5 failed" in down.output
+    assert "The endpoint cannot be reached: ConnectError. Check HF_INFERENCE_ENDPOINT." in down.output
+    monkeypatch.setenv("HF_INFERENCE_ENDPOINT", endpoint)
+    back = world.labelbus("jobs", "resume", "last", "--retry-failed")
+    assert back.exit_code == 0, back.output
+    assert "5 committed" in back.output
+
+
+def test_a_key_revoked_in_the_middle_pauses_the_job(world: World, desk: Desk) -> None:
+    """What was heard before is not asked again when the job goes on."""
+    world.labelbus("run", world.action_file(ACTION), "--data-ids-file", world.ids_file(world.ids[:2]))
+    heard = len(desk.requests)
+    desk.key = "another"
+    paused = world.labelbus("run", world.action_file(ACTION), "--data-ids-file", world.ids_file())
+    assert paused.exit_code == 1
+    assert "is paused" in paused.output
+    assert "Correct HF_API_KEY" in " ".join(paused.output.split())
+    refused = len(desk.requests) - heard
+    desk.key = "hf_key"
+    assert world.labelbus("jobs", "resume", "last").exit_code == 0
+    everything = sum(_windows(world, one) for one in world.ids)
+    assert len(desk.requests) - refused <= everything
+
+
+def _windows(world: World, sample_id: int) -> int:
+    sample = world.project.samples[sample_id]
+    return math.ceil(sample.values_count / (0.5 * sample.frequency))
+
+
 @pytest.mark.parametrize(
     ("mishap", "said"),
     [
