@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from labelbus_cli.testing import KEY, World
 from labelbus_simulator import Project
+from labelbus_simulator.faults import Fault
 from labelbus_simulator.models.eyes import answer_with_boxes, answer_with_result
 
 SOURCE_KEY = "ei_" + "7" * 32
@@ -153,6 +155,28 @@ def test_a_source_that_cannot_label_is_said(world: World, breakage: dict[str, An
     assert said in " ".join(result.output.split())
     assert world.written() == []
     assert SOURCE_KEY not in result.output
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault("refuse", "classify-image", skip=3, message="Impulse has not been built yet"), "cannot label"),
+        (Fault("error", "classify-image", skip=3, status=401), "Correct source_secret"),
+    ],
+)
+def test_a_source_that_fails_in_the_middle_pauses_the_job(world: World, fault: Fault, said: str) -> None:
+    """What was labeled before stays, and the job goes on once the source is mended."""
+    world.studio.fault(fault)
+    arguments = ["run", world.action_file(ACTION), "--data-ids-file", world.ids_file(), "--apply", "--yes"]
+    paused = world.labelbus(*arguments)
+    assert paused.exit_code == 1
+    assert "is paused" in paused.output
+    assert said in " ".join(paused.output.split())
+    world.studio.faults.clear()
+    resumed = world.labelbus("jobs", "resume", "last")
+    assert resumed.exit_code == 0, resumed.output
+    assert "8 committed" in resumed.output
+    assert Counter(world.written("set-boxes")) == dict.fromkeys(set(world.written("set-boxes")), 1)
 
 
 def test_a_key_written_into_an_action_is_refused_unshown(world: World) -> None:
