@@ -7,7 +7,7 @@ from pathlib import Path as FilePath
 from labelbus_contracts.jobs import MERGE, ActionSpec, Branch, DataFilter, StepSpec
 from labelbus_dispatcher.merge import MERGE_REGISTRATION, condition_fault, merge_fault
 from labelbus_labeling.labeler import Registration
-from labelbus_labeling.registry import check_together
+from labelbus_labeling.registry import check_together, validate_parameters
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -85,8 +85,9 @@ def _step_faults(
 
 
 def _clash(document: Document, action: ActionSpec, labelers: Mapping[str, Registration]) -> list[BadInput]:
-    """Find the first labeler that cannot work on the same samples as those before it."""
-    clash = check_together([labelers[place.work.labeler] for place in action.places])
+    """Find the first labeler that cannot work after those before it."""
+    registrations = [(labelers[place.work.labeler], place.work.parameters) for place in action.places]
+    clash = check_together([(one, validate_parameters(one, given)) for one, given in registrations])
     if clash is None:
         return []
     place = action.places[clash.place]

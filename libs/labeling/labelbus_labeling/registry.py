@@ -102,23 +102,25 @@ def frames_per_second(
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """The first of several labelers that cannot work on the same samples as those before it."""
+    """The first of several labelers that cannot work after those before it."""
 
     place: int
     reason: str
 
 
-def check_together(registrations: Sequence[Registration]) -> Clash | None:
-    """Return why no sample at all suits every one of these labelers; None where some does."""
+def check_together(works: Sequence[tuple[Registration, LabelerParameters]]) -> Clash | None:
+    """Return why no sample suits all of these labelers, or one comes too late; None where all is well."""
     worlds = {
         (kind, method)
         for kind, method in product(get_args(SampleKind), get_args(LabelingMethod))
         if method != "unknown"
     }
-    for place, one in enumerate(registrations):
+    for place, (one, parameters) in enumerate(works):
+        if place > 0 and frames_per_second(one, parameters, "video") is not None:
+            return Clash(place, f"{one.name} splits videos, which only the first step can. Move it there.")
         left = {(kind, method) for kind, method in worlds if _fits_any(one.operates_on, method, kind)}
         if not left:
-            before = ", ".join(dict.fromkeys(other.name for other in registrations[:place]))
+            before = ", ".join(dict.fromkeys(other.name for other, _ in works[:place]))
             return Clash(
                 place,
                 f"{one.name} works on {_works_on(one)}, and {before} on none of these. "

@@ -86,8 +86,8 @@ def _action_complaint(
         is_elsewhere = work.labeler not in labelers and work.labeler in running
         if not is_elsewhere and (wrong := _wrong(work, labelers)) is not None:
             return f"{said}: {wrong}"
-    known = [(said, labelers[work.labeler]) for said, work in works if work.labeler in labelers]
-    clash = check_together([registration for _, registration in known])
+    known = [(said, labelers[work.labeler], work) for said, work in works if work.labeler in labelers]
+    clash = check_together([(one, validate_parameters(one, work.parameters)) for _, one, work in known])
     return None if clash is None else f"{known[clash.place][0]}: {clash.reason}"
 
 

@@ -83,6 +83,18 @@ def test_steps_for_different_data_are_refused(fault: Fault) -> None:
     )
 
 
+def test_only_the_first_step_splits_videos(fault: Fault, labelers: Labelers) -> None:
+    """Frames join a job as samples that nothing has been done with: a later step is refused."""
+    labelers["cutter"] = replace(labelers["finder"], name="cutter", splits_videos=lambda _: 2)
+    text = (
+        "name: x\nsteps:\n- labeler: finder\n  parameters: {prompt: a}\n"
+        "- labeler: cutter\n  parameters: {prompt: a}\n"
+    )
+    assert fault(text) == (
+        "action.yaml:5:12: Step 1: cutter splits videos, which only the first step can. Move it there."
+    )
+
+
 def test_a_revision_is_not_given_in_a_file(fault: Fault) -> None:
     """The ledger counts revisions."""
     assert "Unknown key 'revision'" in fault(f"revision: 2\n{BRANCHED}")
