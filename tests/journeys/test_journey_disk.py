@@ -1,6 +1,7 @@
-"""The ledger's disk is full for a while in the middle of a job."""
+"""The ledger's disk is full, or another program locks the ledger, in the middle of a job."""
 
 import resource
+import sqlite3
 import subprocess
 from collections import Counter
 
@@ -21,6 +22,23 @@ def test_a_full_disk_is_waited_out(world: World) -> None:
     rest, _ = process.communicate(timeout=90)
     assert process.returncode == 0, said + rest
     assert "The ledger" in said
+    assert Counter(world.written("set-boxes")) == dict.fromkeys(world.ids, 1)
+
+
+def test_a_locked_ledger_is_waited_out(world: World) -> None:
+    """Another program holds the lock for longer than SQLite waits by itself; nothing is lost or repeated."""
+    world.studio.fault(Fault("latency", route="set-boxes", latency_s=0.3, skip=2))
+    action, ids = world.action_file(), world.ids_file()
+    process = world.started("run", action, "--data-ids-file", ids, "--apply", "--yes")
+    until(lambda: len(world.written("set-boxes")) >= 2 or process.poll() is not None)
+    other = sqlite3.connect(world.folder / "home" / "ledger.db", isolation_level=None, timeout=30)
+    other.execute("BEGIN IMMEDIATE")
+    said = _first_warning(process)
+    other.execute("ROLLBACK")
+    other.close()
+    rest, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, said + rest
+    assert "is locked by another process. It is tried again." in said
     assert Counter(world.written("set-boxes")) == dict.fromkeys(world.ids, 1)
 
 
