@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from labelbus_audio import registration
-from labelbus_cli.block_arguments import BlockArguments, read_arguments
+from labelbus_cli.block_arguments import BlockArguments, options, read_arguments
 from labelbus_cli.block_form import form
+from labelbus_cli.block_help import block_help
 from labelbus_cli.errors import BadInput
 from labelbus_detector.parameters import OwlVitParameters
 from labelbus_labeling.labeler import Registration
@@ -128,6 +129,19 @@ def test_faults_are_whole_sentences(
     with pytest.raises(BadInput, match=said) as caught:
         read_arguments([*NEEDED[:2], *needed, *argv], {"owl-vit": owl, "audio": audio}[name])
     assert "Value error" not in str(caught.value)
+
+
+def test_the_help_tells_every_option(owl: Registration, audio: Registration) -> None:
+    """With what it takes, what it means and what holds without it; the key's variable too."""
+    said = block_help(owl)
+    lacking = [name for name in options(owl) if f"\n  {name}" not in said]
+    assert lacking == []
+    assert "--delete_existing_bounding_boxes no|matching-prompt|yes\n" in said
+    assert "  --nms\n" in said
+    assert "Required." in said
+    assert "Default: 0.2." in said
+    assert "\n  HF_API_KEY\n" in block_help(audio)
+    assert 'or {"ids": [1, 2]}.' in said
 
 
 def test_the_form_offers_every_parameter(owl: Registration) -> None:
