@@ -53,7 +53,7 @@ def test_every_example_of_the_reference_runs(root: Path, tmp_path: Path) -> None
 def test_the_how_to_of_audio_runs_as_it_stands(root: Path, tmp_path: Path) -> None:
     """The engine is named, tones and noise are told apart, and the block writes."""
     said = run("\n".join(fenced(root / "docs/how-to/label-audio.md", "run")), tmp_path, COLUMNS="140")
-    assert "Listening by the endpoint at 127.0.0.1 (HF_INFERENCE_ENDPOINT)." in said
+    assert "Listening with the endpoint at 127.0.0.1 (HF_INFERENCE_ENDPOINT)." in said
     assert "finished: 6 proposed" in said
     assert "finished: 6 committed" in said
     assert re.search(r"^silence: 1 ", said, re.MULTILINE)

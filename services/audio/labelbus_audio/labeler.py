@@ -37,7 +37,7 @@ class AudioLabeler:
     @property
     def announcement(self) -> str:
         """Say which engine listens."""
-        return f"Listening by {self._ears.place}."
+        return f"Listening with {self._ears.place}."
 
     async def open(self) -> None:
         """Load the model or make the connections. Raises `SettingsError`."""

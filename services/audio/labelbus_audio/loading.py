@@ -52,6 +52,8 @@ def load_engine(model: str, *, device: Device = "auto", dtype: Precision = "auto
     place = str(folder) if folder.exists() else model
     where = _device(device)
     take_over("huggingface_hub")
+    if folder.exists():
+        _hide_progress()
     try:
         config = AutoConfig.from_pretrained(place)
         _check(model, config.model_type, config.id2label)
@@ -60,6 +62,13 @@ def load_engine(model: str, *, device: Device = "auto", dtype: Precision = "auto
     except (OSError, ValueError, RuntimeError) as error:
         raise _unavailable(model, error) from error
     return AstEngine(weights, shape, device=where, dtype=_dtype(dtype, where))
+
+
+def _hide_progress() -> None:
+    """Leave the bars to downloads: reading a folder takes a moment."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _check(model: str, kind: str, names: dict[int, str]) -> None:

@@ -228,12 +228,12 @@ async def test_the_engine_is_announced(tiny: Path) -> None:
     """People see what listens, and by which variable it was chosen."""
     local = make_labeler({"LABELBUS_AUDIO_ENGINE": "local", "LABELBUS_AUDIO_MODEL": str(tiny)})
     await local.open()
-    assert local.announcement == f"Listening by {tiny} on this machine (cpu)."
+    assert local.announcement == f"Listening with {tiny} on this machine (cpu)."
     await local.close()
     endpoint = make_labeler({"HF_INFERENCE_ENDPOINT": "https://ears.test/x"})
-    assert endpoint.announcement == "Listening by the endpoint at ears.test (HF_INFERENCE_ENDPOINT)."
+    assert endpoint.announcement == "Listening with the endpoint at ears.test (HF_INFERENCE_ENDPOINT)."
     router = make_labeler({"LABELBUS_AUDIO_ENGINE": "router", "HF_API_KEY": "hf_secret"})
-    assert router.announcement == f"Listening by {DEFAULT_MODEL} behind Hugging Face's router (HF_API_KEY)."
+    assert router.announcement == f"Listening with {DEFAULT_MODEL} behind Hugging Face's router (HF_API_KEY)."
 
 
 @pytest.mark.parametrize(
