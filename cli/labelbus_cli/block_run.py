@@ -1,14 +1,13 @@
 """Run a labeler as a block: Studio's arguments and environment in, plain lines and an exit code out."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from labelbus_committer.settings import CommitterSettings
 from labelbus_contracts.jobs import ActionSpec, StepSpec
 from labelbus_labeling.labeler import Registration
-from labelbus_ledger import reports
+from labelbus_ledger.endings import ending
 from labelbus_runtime import loop
 from labelbus_runtime.logging import redact
 from labelbus_runtime.settings import load
@@ -16,16 +15,16 @@ from labelbus_studio.settings import StudioSettings
 
 from labelbus_cli.block_arguments import BlockArguments, read_arguments
 from labelbus_cli.block_form import form
+from labelbus_cli.block_lines import Lines, tell
 from labelbus_cli.choice import Choice, chosen
+from labelbus_cli.cluster_api import is_given
 from labelbus_cli.errors import CommandError
 from labelbus_cli.foreign import understood
 from labelbus_cli.labelers import labeler
 from labelbus_cli.once import work_for
 from labelbus_cli.plan import Wish
-from labelbus_cli.progress import PlainDisplay
-from labelbus_cli.runner import Outcome, carry_out
+from labelbus_cli.runner import carry_out
 from labelbus_cli.session import KEY_VARIABLE, Session, configure_logs, opened
-from labelbus_cli.summary import closing, of_videos
 
 _TRUST_S = 5.0
 """A sample read so lately is not read again before it is written, unless the environment says otherwise."""
@@ -49,12 +48,14 @@ def run_block(name: str, argv: Sequence[str], out: TextIO, environ: Mapping[str,
         if not environ.get(KEY_VARIABLE, "").strip():
             raise CommandError(f"Missing {KEY_VARIABLE}")
         arguments = read_arguments(argv, registration)
-        os.environ.update(arguments.secrets)
         for option in arguments.ignored:
             say(f"Ignoring the unknown argument {option}")
         choice = chosen(arguments.ids_file, arguments.limit, registration, arguments.parameters)
         configure_logs()
-        return loop.run(_run(registration, arguments, choice, _Lines(say), environ))
+        if is_given(environ):
+            return loop.run(_on_cluster(registration, arguments, choice, Lines(say), environ))
+        os.environ.update(arguments.secrets)
+        return loop.run(_run(registration, arguments, choice, Lines(say), environ))
     except Exception as error:
         failure = understood(error)
         if failure is None:
@@ -63,19 +64,11 @@ def run_block(name: str, argv: Sequence[str], out: TextIO, environ: Mapping[str,
         return 1
 
 
-class _Lines(PlainDisplay):
-    """Progress with the time of day; `write` is for what needs none."""
-
-    def __init__(self, write: Callable[[str], None]) -> None:
-        super().__init__(lambda text: write(f"[{datetime.now():%H:%M:%S}] {text}"))
-        self.write = write
-
-
 async def _run(
     registration: Registration,
     arguments: BlockArguments,
     choice: Choice,
-    lines: _Lines,
+    lines: Lines,
     environ: Mapping[str, str],
 ) -> int:
     async with opened(studio=_studio(environ)) as session:
@@ -92,13 +85,26 @@ async def _run(
         wish = _wish(session, registration, arguments, choice)
         work = await work_for(session, wish, lines, new=False)
         outcome = await carry_out(session, work, lines, committer=_committer(environ), environ=environ)
-        await _tell(session, outcome, lines)
+        async with session.ledger.read() as connection:
+            said = await ending(connection, outcome.job.job_id)
+        tell(lines, said, outcome)
         return outcome.exit_code
 
 
-def _wish(
-    session: Session, registration: Registration, arguments: BlockArguments, choice: Choice
-) -> Wish:
+async def _on_cluster(
+    registration: Registration,
+    arguments: BlockArguments,
+    choice: Choice,
+    lines: Lines,
+    environ: Mapping[str, str],
+) -> int:
+    from labelbus_cli.block_cluster import run_on_cluster
+
+    check_after_s = _committer(environ).conflict_check_after_s
+    return await run_on_cluster(registration, arguments, choice, lines, environ, check_after_s=check_after_s)
+
+
+def _wish(session: Session, registration: Registration, arguments: BlockArguments, choice: Choice) -> Wish:
     given = arguments.parameters.model_dump(mode="json", exclude_unset=True)
     step = StepSpec(labeler=registration.name, parameters=given)
     return Wish(
@@ -123,17 +129,3 @@ def _committer(environ: Mapping[str, str]) -> CommitterSettings:
     if "LABELBUS_CONFLICT_CHECK_AFTER_S" in environ:
         return settings
     return settings.model_copy(update={"conflict_check_after_s": _TRUST_S})
-
-
-async def _tell(session: Session, outcome: Outcome, lines: _Lines) -> None:
-    async with session.ledger.read() as connection:
-        labels = await reports.label_summary(connection, outcome.job.job_id)
-        failed = await reports.failures(connection, outcome.job.job_id)
-        videos = await reports.videos_left_whole(connection, outcome.job.job_id)
-    for row in labels:
-        lines.write(f"{row.label or '(no name)'}: {row.after} (+{row.added}, -{row.removed})")
-    for group in failed:
-        ids = ", ".join(map(str, group.examples))
-        lines.write(f"{group.state} {group.count}: {group.reason} (for example {ids})")
-    lines.write(of_videos(videos))
-    lines.write(closing(outcome.job, outcome.progress, interrupted=outcome.interrupted))

@@ -81,14 +81,21 @@ class ClusterApi:
     """
 
     def __init__(
-        self, where: Address, *, patience_s: float = _PATIENCE_S, say: Callable[[str], None] | None = None
+        self,
+        where: Address,
+        *,
+        patience_s: float = _PATIENCE_S,
+        say: Callable[[str], None] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.url = where.url
         self.patience_s = patience_s
         self._say = say
         self._is_out = False
         headers = {"Authorization": f"Bearer {where.token.get_secret_value()}"}
-        self._client = httpx.AsyncClient(base_url=where.url, headers=headers, timeout=_TIMEOUT_S)
+        self._client = httpx.AsyncClient(
+            base_url=where.url, headers=headers, timeout=_TIMEOUT_S, transport=transport
+        )
         stamina.instrumentation.set_on_retry_hooks([])  # `say` is told instead
 
     async def __aenter__(self) -> Self:

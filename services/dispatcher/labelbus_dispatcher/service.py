@@ -16,6 +16,7 @@ from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.dispatcher import JobHead
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.leases import Lease
+from labelbus_ledger.loops import Loop
 from labelbus_runtime.errors import LabelbusError, Unavailable
 from labelbus_runtime.worker import Carrier, Worker
 
@@ -89,6 +90,8 @@ class Dispatcher:
             finish_again_s=settings.finish_again_s, answers=self.refill.answers,
         )  # fmt: skip
         self.keeping = Keeping(ledger, self.publish, carrier_id=carrier_id, keeper_s=settings.keeper_s)
+        self._keepers = Loop("watch over keepers", self._look_after_keepers, every_s=settings.watch_s)
+        self._holds = False
 
     def workers(self) -> Sequence[Worker]:
         """Return what the carrier mounts. Commands are followed one at a time: their order matters."""
@@ -104,11 +107,13 @@ class Dispatcher:
         self._stopping.clear()
         self._carrier = carrier
         self._tasks = [asyncio.create_task(self._run(), name="dispatcher")]
+        self._keepers.start()
 
     async def stop(self) -> None:
         """End the loops, after their turn if it is short, and give up the lease."""
         self._stopping.set()
         self._woken.set()
+        await self._keepers.stop()
         tasks, self._tasks = self._tasks, []
         if tasks:
             await asyncio.wait(tasks, timeout=_LAST_TURN_S)
@@ -157,13 +162,13 @@ class Dispatcher:
 
     async def _run(self) -> None:
         next_lease = next_watch = 0.0
-        holds = False
+        self._holds = False
         while not self._stopping.is_set():
             try:
                 if time.monotonic() >= next_lease:
-                    holds = await self._lease.acquire_or_renew()
+                    self._holds = await self._lease.acquire_or_renew()
                     next_lease = time.monotonic() + self._settings.lease_s / 3
-                if holds:
+                if self._holds:
                     turn = await self.refill.turn()
                     await self.watch.close(turn.idle)
                     if time.monotonic() >= next_watch:
@@ -177,11 +182,11 @@ class Dispatcher:
             except Exception:
                 log.exception("A turn of the dispatcher failed; it goes on")
                 await asyncio.sleep(self._settings.refill_s)
-            await self._pause(holds)
+            await self._pause()
 
-    async def _pause(self, holds: bool) -> None:
+    async def _pause(self) -> None:
         event, wait_s = (self._woken, self._settings.refill_s)
-        if not holds:
+        if not self._holds:
             event, wait_s = (self._stopping, self._settings.lease_s / 3)
         try:
             async with asyncio.timeout(wait_s):
@@ -190,10 +195,14 @@ class Dispatcher:
             pass
         self._woken.clear()
 
+    async def _look_after_keepers(self) -> None:
+        """In a loop of its own: a turn of the refill may wait for Studio."""
+        if self._holds:
+            await self.keeping.look_after()
+
     async def _look_after(self) -> None:
         if self._settings.adopt:
             await adopt(self._ledger, self._carrier_id)
-        await self.keeping.look_after()
         async with self._ledger.read() as conn:
             heads = await ledger_rows.open_jobs(conn, self._carrier_id)
         if not heads:

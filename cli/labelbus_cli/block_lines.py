@@ -1,0 +1,30 @@
+"""What a block says: plain lines, the same whether its work is done here or on a cluster."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from labelbus_ledger.endings import Ending
+
+from labelbus_cli.progress import PlainDisplay
+from labelbus_cli.runner import Outcome
+from labelbus_cli.summary import closing, of_disabled, of_videos
+
+
+class Lines(PlainDisplay):
+    """Progress with the time of day; `write` is for what needs none."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__(lambda text: write(f"[{datetime.now():%H:%M:%S}] {text}"))
+        self.write = write
+
+
+def tell(lines: Lines, ending: Ending, outcome: Outcome) -> None:
+    """Say how a block's job ended."""
+    for row in ending.labels:
+        lines.write(f"{row.label or '(no name)'}: {row.after} (+{row.added}, -{row.removed})")
+    for group in ending.failures:
+        ids = ", ".join(map(str, group.examples))
+        lines.write(f"{group.state} {group.count}: {group.reason} (for example {ids})")
+    lines.write(of_disabled(ending.disabled, outcome.job))
+    lines.write(of_videos(ending.videos))
+    lines.write(closing(outcome.job, outcome.progress, interrupted=outcome.interrupted))
