@@ -1,7 +1,7 @@
 """A client of the HTTP API of a cluster's dispatcher: `LABELBUS_URL` with `LABELBUS_TOKEN`, nothing else."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
@@ -180,6 +180,22 @@ class ClusterApi:
         """Return what a report shows."""
         answer = await self._call("GET", f"/v1/jobs/{job_id}/facts", params={"pictures": str(pictures)})
         return self._read(TypeAdapter(Facts), answer)
+
+    async def export(self, job_id: str) -> AsyncIterator[str]:
+        """Yield what a job said of each sample, as lines of JSON, while they come."""
+        request = self._client.build_request("GET", f"/v1/jobs/{job_id}/export")
+        try:
+            answer = await self._client.send(request, stream=True)
+            try:
+                if not answer.is_success:
+                    await answer.aread()
+                    raise self._fault(answer, request.url.path, None)
+                async for line in answer.aiter_lines():
+                    yield line
+            finally:
+                await answer.aclose()
+        except httpx.TransportError as error:
+            raise CommandError(f"{self.url} broke off: {error}. Run the command again.") from error
 
     async def image(self, job_id: str, sample_id: int) -> bytes:
         """Return the picture of a job's sample."""

@@ -1,15 +1,18 @@
 """The HTTP API's routes for pages about a job: labels before and after, and pictures of its samples."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import StreamingResponse
 from labelbus_contracts.ids import ProjectId, SampleId
 from labelbus_ledger import dispatcher as ledger_rows
 from labelbus_ledger import endings, reports
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.endings import Ending
 from labelbus_ledger.engine import Ledger
+from labelbus_ledger.exports import lines
 from labelbus_ledger.facts import Facts, gather
 from labelbus_ledger.reports import JobRow
 from labelbus_runtime.errors import RetryLater
@@ -39,6 +42,12 @@ def router(ledger: Ledger, access: StudioAccess | None) -> APIRouter:
         async with ledger.read() as conn:
             return await gather(conn, replace(job, submit=without_ids(job.submit)), pictures=pictures)
 
+    @made.get("/export", response_class=StreamingResponse)
+    async def export(job_id: str) -> StreamingResponse:
+        """Stream what the job said of each sample, one line of JSON per sample."""
+        job = await _job(ledger, job_id)
+        return StreamingResponse(_lines(ledger, job), media_type="application/x-ndjson")
+
     @made.get("/samples/{sample_id}/image", response_class=Response, responses=_IMAGE)
     async def image(job_id: str, sample_id: Annotated[int, Path(ge=1, lt=2**63)]) -> Response:
         """Return the picture of one of the job's samples, read from Studio with the job's key."""
@@ -58,6 +67,12 @@ async def _job(ledger: Ledger, job_id: str) -> JobRow:
     if row is None:
         raise problems.problem(404, f"There is no job {job_id}. List the jobs at /v1/jobs.")
     return row
+
+
+async def _lines(ledger: Ledger, job: JobRow) -> AsyncIterator[str]:
+    async with ledger.read() as conn:
+        async for line in lines(conn, job):
+            yield line + "\n"
 
 
 async def _picture(access: StudioAccess, job: JobRow, sample_id: SampleId) -> Response:

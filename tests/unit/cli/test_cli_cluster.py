@@ -175,6 +175,15 @@ def test_a_report_is_written_without_a_ledger(published: list[Message], settings
     assert all(text in page for text in ("cat", "Sample … is gone", "could not be fetched"))
 
 
+def test_samples_are_exported_without_a_ledger(published: list[Message], settings: LedgerSettings) -> None:
+    """One line of JSON per sample, as from the ledger."""
+    asyncio.run(store(settings))
+    [line] = labelbus("jobs", "export", "last").output.splitlines()
+    document = json.loads(line)
+    assert (document["sample_id"], document["after"]["label"]["label"]) == (1, "cat")
+    assert labelbus("jobs", "export", "x").exit_code == 2
+
+
 def test_a_key_is_stored_on_the_cluster(published: list[Message]) -> None:
     """It goes in the body of a request and is not repeated."""
     result = labelbus("secrets", "put", "main", "--project", "7", given="ei_secret\n")

@@ -327,3 +327,15 @@ def test_a_draft_made_from_another_base_is_not_taken() -> None:
     other = late.base.model_copy(update={"labels": LabelSet(label=ClassLabel(label="a person's"))})
     late = late.model_copy(update={"base": other})
     assert decide(replace(row, attempt=2), two, late, now=2.0, limits=LIMITS).row.step == 1
+
+
+@pytest.mark.parametrize(("studio_job_id", "state"), [(42, "writing"), (None, "proposed")])
+def test_a_proposal_of_an_earlier_run_is_in_another_preview(studio_job_id: int | None, state: str) -> None:
+    """What was staged in the preview of a block that is gone must be staged in the present one's."""
+    of = job(mode="preview", studio_job_id=studio_job_id)
+    waits = replace(ROW, state="writing", step=1, base="{}", draft="{}")
+    late = events.SampleProposed(
+        id="x", job_id=ROW.job_id, run=1, project_id=ProjectId(7), sample_id=ROW.sample_id
+    )
+    made = decide(waits, replace(of, head=replace(HEAD, run=2)), late, now=1.0, limits=LIMITS)
+    assert made.row.state == state

@@ -75,14 +75,17 @@ async def test_a_silent_keeper_pauses_its_job(world: World) -> None:
 
 
 @both
-async def test_an_equal_run_takes_over(world: World) -> None:
+async def test_an_equal_run_takes_over(world: World, ledger: Ledger) -> None:
     """It goes on with the same job and its own secret; what is committed is not computed again."""
+    store = SecretStore(ledger, allow_env=False, keys=new_key())
+    await store.put(keepers.secret_name(A, "key"), ProjectId(7), SecretStr("ei_of_a"))
     begun = await begin(world)
     paused = await world.becomes("paused", begun.job_id)
     assert paused.counts["committed"] == 2
     world.label = labeled
     world.seen.clear()
     assert await begin(world, B) == Begun(begun.job_id, went_on=True)
+    assert await secret_names(ledger) == []
     assert await world.states(begun.job_id) == {"committed": 3}
     assert {(one.sample_id, one.secret) for one in world.labels_sent()} == {
         (3, keepers.secret_name(B, "key"))
