@@ -22,7 +22,7 @@ class Reader(Protocol):
         """Return how the job's project is labeled; proves that the key may read it."""
 
     async def has_studio_job(self, submit: SubmitJob) -> bool:
-        """Tell whether the job of Studio exists in which proposals are to be shown; True where none is named."""
+        """Tell whether Studio has the job to show proposals in; True where none is named."""
 
     def pages(self, submit: SubmitJob, *, below: int | None) -> AsyncIterator[tuple[int, list[int]]]:
         """Yield pages of the job's filter, highest ids first: where the next one begins, and the ids."""
