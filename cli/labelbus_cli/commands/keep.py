@@ -110,7 +110,11 @@ def put_secret(
     project: Annotated[int, typer.Option("--project", help="The project that it is for.")],
     env: Annotated[str, typer.Option("--env", help="Read it from this variable instead of stdin.")] = "",
 ) -> None:
-    """Seal an API key in the ledger. It is read from stdin or a variable, never from an argument."""
+    """Seal an API key in the ledger, by LABELBUS_URL in the cluster's.
+
+    It is read from stdin or a variable, never from an argument.
+    """
+    from labelbus_cli.cluster_api import ClusterApi, address, is_given
     from labelbus_cli.errors import BadInput
     from labelbus_cli.session import opened_ledger
 
@@ -125,6 +129,9 @@ def put_secret(
         from labelbus_ledger.settings import LedgerSettings
         from pydantic import SecretStr
 
+        if is_given():
+            async with ClusterApi(address()) as api:
+                return await api.put_secret(ProjectId(project), name, SecretStr(secret))
         async with opened_ledger() as ledger:
             store = SecretStore(ledger, allow_env=False, keys=LedgerSettings().secret_keys)
             return await store.put(name, ProjectId(project), SecretStr(secret))
