@@ -66,6 +66,8 @@ async def run_on_cluster(
             with interruptible(lambda: lines.note("Interrupted. Pausing the job …")) as interrupted:
                 outcome = await _Run(api, wanted, project, key, lines, interrupted).to_the_end()
             tell(lines, await api.ending(outcome.job.job_id), outcome)
+            if outcome.job.state == "paused" and not outcome.interrupted:
+                lines.write("The cluster has forgotten this block's key: run the block again to go on.")
             return outcome.exit_code
     finally:
         await clients.aclose()

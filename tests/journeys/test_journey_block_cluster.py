@@ -162,6 +162,20 @@ def test_a_block_that_is_stopped_pauses_its_job_at_once(world: World, cluster: S
     assert sorted(world.written("set-boxes")) == sorted(world.ids)
 
 
+def test_a_job_that_pauses_ends_its_block(world: World, cluster: Started) -> None:
+    """Paused by a person, the block ends and says how to go on, which the next one does."""
+    world.add(56)
+    cluster("owl-vit")
+    world.studio.fault(Fault("latency", route="get-image", latency_s=0.5))
+    running = world.started(*block(world))
+    until(lambda: len(world.written("set-boxes")) >= 3, within_s=120)
+    assert world.labelbus("jobs", "pause", "last").exit_code == 0
+    said, _ = running.communicate(timeout=60)
+    assert (running.returncode, "run the block again to go on" in said) == (1, True), said
+    world.studio.faults.clear()
+    assert "64 committed" in world.labelbus(*block(world)).output
+
+
 def test_a_wrong_environment_is_named(
     world: World, cluster: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
