@@ -13,15 +13,17 @@ from starlette.responses import Response
 from labelbus_customblock.errors import Overreach
 
 _SAFE: Final = re.compile(r"/api/[A-Za-z0-9/_.-]*")
-_KEPT_BACK: Final = re.compile(r"/(\w*keys|[\w-]*token[\w-]*|secrets|clear-[\w-]+)(/|$)")
-"""Reads that hand out keys, and the GET that deletes."""
+_KEPT_BACK: Final = re.compile(
+    r"/([\w-]*keys|[\w-]*token[\w-]*|secrets|clear-[\w-]+|\.\.?)(/|$)", re.IGNORECASE
+)
+"""Reads that hand out keys, the GET that deletes, and paths that end up at another one."""
 _PROJECT: Final = re.compile(r"/api/\d{1,18}/?")
 _CLASSIFY: Final = re.compile(r"/api/\d{1,18}/classify/image")
 
 
 def check_readable(path: str) -> None:
     """Raise `Overreach` for what Labelbus hands nobody."""
-    if not _SAFE.fullmatch(path) or ".." in path or _KEPT_BACK.search(path):
+    if not _SAFE.fullmatch(path) or _KEPT_BACK.search(path):
         raise Overreach(f"Labelbus does not hand out {path}.")
 
 

@@ -97,8 +97,12 @@ async def test_no_key_of_the_project_is_handed_out(http: httpx.AsyncClient, benc
         "/api/1/apikeys",
         "/api/1/socket-token",
         "/api/1/ai-actions/1/clear-proposed-changes",
+        "/api/1/DevKeys",
+        "/api/1/%2e",
+        "/api/1/%2e/",
+        "/api/1/raw-data/%2e",
     ):
-        assert (await http.get(path)).status_code == 403
+        assert (await http.get(path)).status_code == 403, path
     assert bench.studio.calls.by_route["clear-proposed-changes"] == 0
 
 
