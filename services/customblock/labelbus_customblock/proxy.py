@@ -98,9 +98,15 @@ class ProxyingStudio:
             return _refusal(503 if isinstance(error, RetryLater) else 422, error.reason)
 
     async def _answer_elsewhere(self, key: str, path: str, request: Request) -> Response:
-        for visit in self._visits.values():
-            if key in visit.elsewhere:
-                return await asked_elsewhere(visit.elsewhere[key], path, request)
+        """Ask another project. Runs that hold its key share it: a fault of it is a fault of theirs."""
+        visits = [visit for visit in self._visits.values() if key in visit.elsewhere]
+        if visits:
+            try:
+                return await asked_elsewhere(visits[0].elsewhere[key], path, request)
+            except StudioError as error:
+                for visit in visits:
+                    _remember(visit, None, error)
+                raise
         return _refusal(401, "The API key is unknown here: use the EI_PROJECT_API_KEY that is given.")
 
 

@@ -128,6 +128,27 @@ async def test_bytes_come_from_where_other_steps_have_them(http: httpx.AsyncClie
     assert bench.studio.calls.by_route["get-image"] == 1
 
 
+async def test_another_project_that_shuts_us_out_is_no_fault_of_the_samples(
+    bench: "Bench", overlay: Overlay
+) -> None:
+    """A block that fails for it is not broken: the job pauses, and no sample fails."""
+    source = bench.studio.add_project("Source", key=SOURCE_KEY)
+    elsewhere = StudioClient(SecretStr(SOURCE_KEY), settings=bench.client.settings)
+    studio = ProxyingStudio()
+    visit = Visit(ProjectId(bench.project.id), bench.client, overlay, elsewhere={SOURCE_KEY: elsewhere})
+    studio.admit(visit)
+    bench.studio.revoke(SOURCE_KEY)
+    transport = httpx.ASGITransport(studio)
+    headers = {"x-api-key": SOURCE_KEY}
+    async with (
+        elsewhere,
+        httpx.AsyncClient(transport=transport, base_url="http://x/v1", headers=headers) as http,
+    ):
+        answer = await http.get(f"/api/{source.id}")
+    assert answer.json()["success"] is False
+    assert overlay.fault is not None and overlay.fault.scope == "job"
+
+
 async def test_refusals_of_studio_come_through(http: httpx.AsyncClient) -> None:
     """A sample that is not there is said in Studio's shape."""
     answer = await http.get("/api/1/raw-data/999")
