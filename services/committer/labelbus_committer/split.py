@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 from uuid import uuid4
 
+from labelbus_contracts.ids import StudioJobId
 from labelbus_contracts.jobs import MAX_IDS_PER_MESSAGE
 from labelbus_contracts.labels import LabelPart, changed_parts
 from labelbus_contracts.v1.commands import SplitVideo
@@ -139,11 +140,10 @@ class VideoSplitter:
     ) -> tuple[int, ...]:
         """Bring a split to its end; give it up where it comes to none now, forget it if it never happened."""
         try:
-            job_id: int | None = split.studio_job_id
-            if job_id is None:
-                job_id = await (self._ask if is_new else self._look)(client, command, split)
-            if job_id is not None:
-                await self._await(client, split, job_id)
+            if split.studio_job_id is None:
+                split = await (self._ask if is_new else self._look)(client, command, split)
+            if split.studio_job_id is not None:
+                await self._await(client, split, split.studio_job_id)
             frames = await self._made(client, command, split)
         except BaseException as error:
             await asyncio.shield(self._give_up(split, error))
@@ -157,27 +157,27 @@ class VideoSplitter:
         else:
             await self._rows.release(split)
 
-    async def _look(self, client: StudioClient, command: SplitVideo, split: Split) -> int | None:
-        """Return Studio's job of what an attempt that ended early began; ask where it began nothing.
+    async def _look(self, client: StudioClient, command: SplitVideo, split: Split) -> Split:
+        """Find Studio's job of what an attempt that ended early began; ask where it began nothing.
 
         A call that was on its way then gets time to show: a split done twice cannot be undone.
         """
         try:
             live = await client.read_sample(command.project_id, command.sample_id, purpose="conflict")
         except SampleNotFound:
-            return None
+            return split
         if live.is_processing and live.processing_job_id is None:
             raise RetryLater(f"Studio still works on video {command.sample_id}.", after_s=_AGAIN_S)
         if live.is_processing or await self._listed(client, command, split):
-            return live.processing_job_id
+            return _by(split, live.processing_job_id)
         doubt_s = self._settings.split_doubt_s - split.asked_s
         if doubt_s > 0:
             fact = f"Whether Studio has begun to split video {command.sample_id} is not known yet."
             raise RetryLater(fact, after_s=min(doubt_s, _AGAIN_S))
         await self._rows.ask_again(split)
-        return await self._ask(client, command, split)
+        return await self._ask(client, command, replace(split, asked_s=0.0))
 
-    async def _ask(self, client: StudioClient, command: SplitVideo, split: Split) -> int | None:
+    async def _ask(self, client: StudioClient, command: SplitVideo, split: Split) -> Split:
         try:
             job_id = await client.split_video(
                 command.project_id, command.sample_id, fps=command.frames_per_second
@@ -189,7 +189,7 @@ class VideoSplitter:
             raise _NeverHappened(fault.reason, code=fault.code) from error
         if job_id is not None:
             await self._rows.note_job(split, job_id)
-        return job_id
+        return _by(split, job_id)
 
     async def _await(self, client: StudioClient, split: Split, job_id: int) -> None:
         while (job := await client.job(split.project_id, job_id)).finished is None:
@@ -236,6 +236,10 @@ class VideoSplitter:
 
 class _NeverHappened(SampleRefused):
     """Studio did not split the video: another run may ask it again."""
+
+
+def _by(split: Split, studio_job_id: int | None) -> Split:
+    return replace(split, studio_job_id=None if studio_job_id is None else StudioJobId(studio_job_id))
 
 
 def stem_of(filename: str) -> str:

@@ -129,6 +129,20 @@ async def test_a_call_in_doubt_gets_time_to_show(world: World) -> None:
     assert time.time() - row["asked_at"] < 30
 
 
+async def test_a_split_that_is_asked_for_again_has_its_whole_time(world: World) -> None:
+    """A job that was paused overnight after a call in doubt does not fail its video at the first look."""
+    world.studio.set_options(split_polls=3)
+    world.restart(split_poll_s=0.001)
+    message = command(world, world.project.add_video())
+    world.line.dies = ("before", 1)
+    with pytest.raises(Crash):
+        await world.ask(message)
+    world.line.dies = None
+    async with world.ledger.write() as connection:
+        await connection.execute(sa.update(splits).values(asked_at=splits.c.asked_at - 10 * 3600))
+    assert isinstance(await world.ask(message), VideoSplit)
+
+
 async def test_a_long_split_is_looked_at_again(world: World) -> None:
     """A job of Studio's that outlasts an attempt is awaited by the next ones; it is not begun again."""
     world.studio.set_options(split_polls=100_000)
