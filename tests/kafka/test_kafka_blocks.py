@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -82,6 +83,7 @@ def test_a_block_is_killed_and_an_equal_one_goes_on(cluster: Any) -> None:
     assert staged[0] == staged[1]
     cluster.until(lambda: not secrets_of(cluster), "the keys of the blocks are forgotten")
     assert not any(KEY in path.read_text() for path in cluster.folder.glob("*.log"))
+    cluster.kill("dispatcher-9", by=signal.SIGTERM)
 
 
 def secrets_of(cluster: Any) -> Sequence[Any]:

@@ -67,7 +67,7 @@ def test_another_dispatcher_takes_over(cluster: Any, slow_studio: None) -> None:
     cluster.watch(job_id)
     assert cluster.writes("set-boxes", ids) == dict.fromkeys(ids, 1)
     [now] = cluster.sql("SELECT holder FROM leases WHERE name LIKE 'refill:%'")
-    assert {lease.holder, now.holder} == {"dispatcher-1", "dispatcher-2"}
+    assert now.holder != lease.holder
     if "dispatcher-2" in cluster.processes:
         cluster.kill("dispatcher-2", by=signal.SIGTERM)
 
