@@ -24,6 +24,7 @@ from labelbus_cli.block_lines import Lines, tell
 from labelbus_cli.choice import Choice
 from labelbus_cli.cluster_api import ClusterApi, address
 from labelbus_cli.errors import BadInput, CommandError, KeptElsewhere, Unfinished
+from labelbus_cli.ids_file import taken_once
 from labelbus_cli.job_source import progress_of, row_of
 from labelbus_cli.runner import Outcome, interruptible
 from labelbus_cli.session import KEY_VARIABLE, project_of
@@ -62,7 +63,7 @@ async def run_on_cluster(
             what = "Proposing changes for" if arguments.studio_job_id else "Labeling"
             lines.write(f"{what} {choice.said} of {where} on the cluster {api.url}")
             if choice.repeated:
-                lines.write(f"{choice.repeated} repeated ids are taken once")
+                lines.write(taken_once(choice.repeated))
             with interruptible(lambda: lines.note("Interrupted. Pausing the job …")) as interrupted:
                 outcome = await _Run(api, wanted, project, key, lines, interrupted).to_the_end()
             tell(lines, await api.ending(outcome.job.job_id), outcome)

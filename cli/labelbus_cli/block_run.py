@@ -20,6 +20,7 @@ from labelbus_cli.choice import Choice, chosen
 from labelbus_cli.cluster_api import is_given
 from labelbus_cli.errors import CommandError
 from labelbus_cli.foreign import understood
+from labelbus_cli.ids_file import taken_once
 from labelbus_cli.labelers import labeler
 from labelbus_cli.once import work_for
 from labelbus_cli.plan import Wish
@@ -81,7 +82,7 @@ async def _run(
             return 0
         lines.write(f"{what} {choice.said} of {where}")
         if choice.repeated:
-            lines.write(f"{choice.repeated} repeated ids are taken once")
+            lines.write(taken_once(choice.repeated))
         wish = _wish(session, registration, arguments, choice)
         work = await work_for(session, wish, lines, new=False)
         outcome = await carry_out(session, work, lines, committer=_committer(environ), environ=environ)

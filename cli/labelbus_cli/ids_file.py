@@ -41,6 +41,11 @@ def read_ids(path: Path) -> Ids:
     return _distinct([_id(item, at, path) for at, item in enumerate(_array(value, path))], path)
 
 
+def taken_once(repeated: int) -> str:
+    """Say how many ids stood in a file more than once."""
+    return "1 repeated id is taken once" if repeated == 1 else f"{repeated} repeated ids are taken once"
+
+
 def _array(value: object, path: Path) -> list[object]:
     if isinstance(value, dict):
         if "ids" not in value:

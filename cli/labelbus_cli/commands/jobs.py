@@ -2,15 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from labelbus_runtime import loop
 
+from labelbus_cli.commands.options import OnConflictOption, ReportOption, YesOption
+
 app = typer.Typer(no_args_is_help=True, help="Jobs: list, show, watch, stop, go on, report, apply.")
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, how it begins, or last.")]
-ReportOption = Annotated[Path | None, typer.Option("--report", help="Where to write the report.")]
-OnConflictOption = Literal["hold", "overwrite"]
 
 
 @app.command("list")
@@ -120,8 +120,8 @@ def export(
 @app.command("apply")
 def apply(
     job: JobArgument,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before writing.")] = False,
-    on_conflict: Annotated[OnConflictOption, typer.Option()] = "hold",
+    yes: YesOption = False,
+    on_conflict: OnConflictOption = "hold",
     report: ReportOption = None,
     secret: Annotated[
         str | None,

@@ -1,57 +1,48 @@
 """`labelbus run`: label the samples of one project in this process."""
 
-from pathlib import Path
-from typing import Annotated, Literal
-
 import typer
 from labelbus_runtime import loop
 
-OnConflictOption = Literal["hold", "overwrite"]
+from labelbus_cli.commands.options import (
+    ActionArgument,
+    ApplyOption,
+    BudgetOption,
+    IdsOption,
+    NewOption,
+    OnConflictOption,
+    ProposeOption,
+    ReportOption,
+    SampleOption,
+    SeedOption,
+    YesOption,
+    check_apply,
+    given_ids,
+)
 
 
 def run(
-    action: Annotated[
-        str,
-        typer.Argument(metavar="ACTION", help="An action file, or a stored action: NAME or NAME@REVISION."),
-    ],
-    data_ids_file: Annotated[
-        Path | None,
-        typer.Option("--data-ids-file", help="JSON file with sample ids; else the action's filter."),
-    ] = None,
-    sample: Annotated[int | None, typer.Option(min=1, help="Only a random part of so many samples.")] = None,
-    seed: Annotated[int, typer.Option(help="Chooses which part.")] = 0,
-    apply: Annotated[bool, typer.Option("--apply", help="Write to Studio. Without it nothing is.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before writing.")] = False,
-    propose_actions: Annotated[
-        int | None,
-        typer.Option("--propose-actions", min=1, help="Show the proposals in this Studio job too."),
-    ] = None,
-    new: Annotated[bool, typer.Option("--new", help="Do not go on with an unfinished job.")] = False,
-    on_conflict: Annotated[
-        OnConflictOption, typer.Option(help="What to do with samples that somebody changed meanwhile.")
-    ] = "hold",
-    report: Annotated[Path | None, typer.Option(help="Where to write the report.")] = None,
-    budget: Annotated[
-        float | None,
-        typer.Option(min=0, metavar="USD", help="The most that calls of paid models may cost."),
-    ] = None,
+    action: ActionArgument,
+    data_ids_file: IdsOption = None,
+    sample: SampleOption = None,
+    seed: SeedOption = 0,
+    apply: ApplyOption = False,
+    yes: YesOption = False,
+    propose_actions: ProposeOption = None,
+    new: NewOption = False,
+    on_conflict: OnConflictOption = "hold",
+    report: ReportOption = None,
+    budget: BudgetOption = None,
 ) -> None:
     """Label samples: a preview unless --apply is given. Run it again to go on after an interruption."""
-    from labelbus_cli.errors import BadInput
-    from labelbus_cli.ids_file import read_ids
     from labelbus_cli.labelers import all_labelers
     from labelbus_cli.once import Once, once
     from labelbus_cli.stored_actions import action_named
 
-    if apply and propose_actions is not None:
-        raise BadInput("--apply writes and --propose-actions previews. Give one of them.")
+    check_apply(apply, propose_actions)
     spec = loop.run(action_named(action, all_labelers()))
-    ids = None if data_ids_file is None else read_ids(data_ids_file)
-    if ids is not None and ids.repeated:
-        typer.echo(f"Note: {ids.repeated} repeated ids in {data_ids_file} are taken once.", err=True)
     asked = Once(
         action=spec,
-        ids=None if ids is None else ids.ids,
+        ids=given_ids(data_ids_file),
         sample=sample,
         seed=seed,
         apply=apply,

@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 from labelbus_runtime import loop
 
-from labelbus_cli.commands.run_action import OnConflictOption
+from labelbus_cli.commands.options import (
+    ApplyOption,
+    NewOption,
+    OnConflictOption,
+    ProposeOption,
+    ReportOption,
+    SampleOption,
+    SeedOption,
+    YesOption,
+    check_apply,
+    given_ids,
+)
 
 
 def run_block(
@@ -52,22 +63,17 @@ def run_block(
             "--narrow-lists", help="Lists show the run's samples only: for blocks that page through."
         ),
     ] = False,
-    sample: Annotated[int | None, typer.Option(min=1, help="Only a random part of so many samples.")] = None,
-    seed: Annotated[int, typer.Option(help="Chooses which part.")] = 0,
-    apply: Annotated[bool, typer.Option("--apply", help="Write to Studio. Without it nothing is.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before writing.")] = False,
-    propose_actions: Annotated[
-        int | None,
-        typer.Option("--propose-actions", min=1, help="Show the proposals in this Studio job too."),
-    ] = None,
-    new: Annotated[bool, typer.Option("--new", help="Do not go on with an unfinished job.")] = False,
-    on_conflict: Annotated[
-        OnConflictOption, typer.Option(help="What to do with samples that somebody changed meanwhile.")
-    ] = "hold",
+    sample: SampleOption = None,
+    seed: SeedOption = 0,
+    apply: ApplyOption = False,
+    yes: YesOption = False,
+    propose_actions: ProposeOption = None,
+    new: NewOption = False,
+    on_conflict: OnConflictOption = "hold",
     print_action: Annotated[
         bool, typer.Option("--print-action", help="Only print the action file of all this.")
     ] = False,
-    report: Annotated[Path | None, typer.Option(help="Where to write the report.")] = None,
+    report: ReportOption = None,
 ) -> None:
     """Label samples by a custom AI labeling block: a preview unless --apply is given.
 
@@ -75,12 +81,9 @@ def run_block(
     """
     from labelbus_cli.action_text import as_yaml
     from labelbus_cli.custom_block import Block, action_of
-    from labelbus_cli.errors import BadInput
-    from labelbus_cli.ids_file import read_ids
     from labelbus_cli.once import Once, once
 
-    if apply and propose_actions is not None:
-        raise BadInput("--apply writes and --propose-actions previews. Give one of them.")
+    check_apply(apply, propose_actions)
     block = Block(
         command=command,
         params=tuple(param or ()),
@@ -102,7 +105,7 @@ def run_block(
         return
     asked = Once(
         action=action,
-        ids=None if data_ids_file is None else read_ids(data_ids_file).ids,
+        ids=given_ids(data_ids_file),
         sample=sample,
         seed=seed,
         apply=apply,
