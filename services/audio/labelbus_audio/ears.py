@@ -9,6 +9,10 @@ from labelbus_audio.windows import Window
 FEWEST: Final = 5
 """Labels that Hugging Face answers when nothing is said."""
 MOST: Final = 527
+UNANSWERED: Final = "engine-timeout"
+STRANGE: Final = "engine-answer"
+BILLED: Final = frozenset({UNANSWERED, STRANGE})
+"""Codes of faults after which a window may have been billed all the same."""
 
 
 @dataclass(frozen=True, slots=True)

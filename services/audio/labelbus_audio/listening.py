@@ -13,7 +13,7 @@ from labelbus_labeling.paid import Answer as Paid
 from labelbus_labeling.paid import Estimate, PartlyBilled, digest_of
 from labelbus_runtime.errors import RetryLater, SampleRefused
 
-from labelbus_audio.ears import Answer, Ears, Heard, Query
+from labelbus_audio.ears import BILLED, Answer, Ears, Heard, Query
 from labelbus_audio.settings import PRICE_SETTING
 from labelbus_audio.windows import Window
 
@@ -27,6 +27,18 @@ class Listened:
 
     answers: tuple[Answer, ...]
     usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class _Hearing:
+    """Answers by name, why others are missing, and how many `calls` were billed at most.
+
+    Windows that were not asked any more share the fault of the one before.
+    """
+
+    found: dict[str, Answer]
+    failures: list[Exception]
+    calls: int
 
 
 class Listener:
@@ -45,29 +57,31 @@ class Listener:
         if self._ears.is_elsewhere:
             found, usage = await self._asked(task, query, distinct)
         else:
-            found, usage = await self._heard(query, distinct), Usage()
+            hearing, usage = await self._heard(query, distinct), Usage()
+            if hearing.failures:
+                raise hearing.failures[0]
+            found = hearing.found
         return Listened(tuple(found[name] for name in names), usage)
 
     async def _asked(
         self, task: LabelTask, query: Query, distinct: dict[str, Window]
     ) -> tuple[dict[str, Answer], Usage]:
-        missing = [name for name in distinct if name not in self._kept]
-
         async def call() -> Paid:
-            try:
-                found = await self._heard(query, distinct)
-            except (RetryLater, SampleRefused) as error:
-                calls = sum(name in self._kept for name in missing)
-                raise PartlyBilled(error, self._usage(calls), calls) from error
-            calls = len(missing)
-            text = _written([found[name] for name in distinct])
-            return Paid(text, self._usage(calls), self._ears.model, calls=calls)
+            hearing = await self._heard(query, distinct)
+            usage = self._usage(hearing.calls)
+            if hearing.failures:
+                error = hearing.failures[0]
+                if isinstance(error, RetryLater | SampleRefused):
+                    raise PartlyBilled(error, usage, hearing.calls) from error
+                raise error
+            text = _written([hearing.found[name] for name in distinct])
+            return Paid(text, usage, self._ears.model, calls=hearing.calls)
 
         answer = await task.paid.ask(
             provider="huggingface",
             model=self._ears.model,
             digest=digest_of("audio", json.dumps(list(distinct)), {"top": query.top}),
-            worst=self._worst(len(missing)),
+            worst=self._worst(sum(name not in self._kept for name in distinct)),
             call=call,
         )
         return dict(zip(distinct, _read(answer.text), strict=True)), answer.usage
@@ -80,8 +94,8 @@ class Listener:
     def _usage(self, calls: int) -> Usage:
         return Usage(cost_usd=calls * (self._price_usd or 0.0))
 
-    async def _heard(self, query: Query, distinct: dict[str, Window]) -> dict[str, Answer]:
-        """Return the answers by name, those of this process's memory included."""
+    async def _heard(self, query: Query, distinct: dict[str, Window]) -> "_Hearing":
+        """Listen to the windows that are not in this process's memory."""
         found = {name: self._kept[name] for name in distinct if name in self._kept}
         missing = {name: window for name, window in distinct.items() if name not in found}
         failures: list[Exception] = []
@@ -92,9 +106,8 @@ class Listener:
                     failures.append(answer)
                 else:
                     found[name] = self._keep(name, answer)
-        if failures:
-            raise failures[0]
-        return found
+        unknown = {id(error) for error in failures if isinstance(error, RetryLater) and error.code in BILLED}
+        return _Hearing(found, failures, len(missing) - len(failures) + len(unknown))
 
     def _keep(self, name: str, answer: Answer) -> Answer:
         self._kept[name] = answer

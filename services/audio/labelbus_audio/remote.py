@@ -18,7 +18,7 @@ from labelbus_studio.lanes import lanes_to
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
 from labelbus_audio.clips import wav_of
-from labelbus_audio.ears import FEWEST, Answer, Heard, Query
+from labelbus_audio.ears import BILLED, FEWEST, STRANGE, UNANSWERED, Answer, Heard, Query
 from labelbus_audio.errors import EngineUnavailable
 from labelbus_audio.windows import Window
 
@@ -29,6 +29,8 @@ _LONGEST_WAIT_S: Final = 900.0
 """However long an answer asks to wait."""
 _SHOWN: Final = 200
 """Characters of a strange answer that its error repeats."""
+_IN_TIME: Final = (httpx.ReadTimeout, httpx.WriteTimeout, TimeoutError)
+"""What ends a call that may have arrived; without a connection it did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,10 @@ class RemoteEars:
         return await asyncio.gather(*(one(window) for window in query.windows))
 
     async def _heard(self, query: Query, window: Window) -> Answer:
-        """Ask for one window, again after short faults. A busy engine's slot is kept: that slows us down."""
+        """Ask for one window, again after short faults that cost nothing.
+
+        A busy engine's slot is kept: that slows us down.
+        """
         wav = wav_of(query.clip.cut(window, at_least=query.length), query.clip.rate)
         waited_s, turn = 0.0, 0
         while True:
@@ -126,7 +131,7 @@ class RemoteEars:
                 return _read(await self._post(wav, query.top), self._place)
             except RetryLater as error:
                 pause_s = error.after_s if error.after_s is not None else 0.25 * 2**turn
-                if error.scope == "job" or waited_s + pause_s > _PATIENCE_S:
+                if error.scope == "job" or error.code in BILLED or waited_s + pause_s > _PATIENCE_S:
                     raise
                 await self._sleep(pause_s * random.uniform(1.0, 1.1))  # noqa: S311  # jitter is no secret
                 waited_s, turn = waited_s + pause_s + 0.25, turn + 1
@@ -145,9 +150,9 @@ class RemoteEars:
                     return await self._client.post(self._place.url, content=wav, headers=headers)
                 body = {"inputs": base64.b64encode(wav).decode(), "parameters": {"top_k": top}}
                 return await self._client.post(self._place.url, json=body, headers=headers)
-        except (httpx.TimeoutException, TimeoutError) as error:
-            raise RetryLater(f"{name} did not answer in time.", code="engine-timeout") from error
-        except httpx.TransportError as error:
+        except (httpx.TransportError, TimeoutError) as error:
+            if isinstance(error, _IN_TIME):
+                raise RetryLater(f"{name} did not answer in time.", code=UNANSWERED) from error
             fact = f"{name} cannot be reached: {type(error).__name__}. Check {self._place.variable}."
             raise RetryLater(fact, code="engine-unreachable") from error
         except httpx.InvalidURL as error:
@@ -171,7 +176,7 @@ def _read(response: httpx.Response, place: Place) -> Answer:
 
 def _strange(response: httpx.Response, place: Place) -> RetryLater:
     fact = f"{place.name} answered no list of labels with scores: {_shown(response, place)}"
-    return RetryLater(f"{fact} Check that it classifies audio.", code="engine-answer")
+    return RetryLater(f"{fact} Check that it classifies audio.", code=STRANGE)
 
 
 def _fault(response: httpx.Response, place: Place) -> RetryLater | SampleRefused:

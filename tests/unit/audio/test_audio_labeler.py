@@ -40,6 +40,7 @@ class LoudnessEars:
     def __init__(self) -> None:
         self.queries: list[Query] = []
         self.failing: set[int] = set()
+        self.fault = RetryLater("busy")
 
     async def open(self) -> None: ...
 
@@ -52,7 +53,7 @@ class LoudnessEars:
             loud = float(np.abs(query.clip.cut(window, at_least=query.length)).max())
             name = "Speech" if loud > 0.5 else "Music" if loud > 0.01 else "Silence"
             fails = number in self.failing
-            answers.append(RetryLater("busy") if fails else (Heard("Rain", 0.95), Heard(name, 0.9)))
+            answers.append(self.fault if fails else (Heard("Rain", 0.95), Heard(name, 0.9)))
         return answers
 
 
@@ -158,6 +159,15 @@ async def test_each_distinct_window_elsewhere_has_its_price(ears: LoudnessEars, 
     assert labeled.usage.cost_usd == pytest.approx(0.01)
     assert [(one.calls, one.cost_usd) for one in desk.worst] == [(2, 0.02), (1, 0.01)]
     assert desk.billed == [(1, 0.01), (1, 0.01)]
+
+
+async def test_a_window_without_an_answer_may_be_billed(ears: LoudnessEars, task: MakeTask) -> None:
+    """So it is counted, as the others are that were heard; those that were not asked are not."""
+    labeler, desk = AudioLabeler(ears, price_per_call_usd=0.01), Desk()
+    ears.failing, ears.fault = {1}, RetryLater("It did not answer in time.", code="engine-timeout")
+    (failed,) = await labeler.label([replace(task(levels(0.9, 0.5, 0.1)), paid=desk)])
+    assert failed is ears.fault
+    assert desk.billed == [(3, 0.03)]
 
 
 async def test_an_unknown_price_fits_no_budget(ears: LoudnessEars, task: MakeTask) -> None:

@@ -160,13 +160,13 @@ async def test_nobody_is_waited_for_for_ever(
 
 
 @pytest.mark.parametrize("body", ["[]", "{}", '"yes"', '[{"label": "Speech"}]', "no json", ""])
-async def test_strange_answers_fail_the_sample_after_retries(query: Query, body: str) -> None:
-    """Anything but a list of labels with scores is shown, and asked again first."""
+async def test_strange_answers_are_shown(query: Query, body: str) -> None:
+    """Anything but a list of labels with scores; it is billed, so the same call does not ask again."""
     line = Line(httpx.Response(200, text=body))
     error = (await heard(line, query))[0]
     assert isinstance(error, RetryLater)
     assert (error.scope, error.code) == ("sample", "engine-answer")
-    assert len(line.requests) > 2
+    assert len(line.requests) == 1
 
 
 async def test_a_refused_sound_is_that_samples_own(query: Query) -> None:
@@ -177,12 +177,20 @@ async def test_a_refused_sound_is_that_samples_own(query: Query) -> None:
 
 
 async def test_a_broken_line_is_tried_again(query: Query) -> None:
-    """Connection faults and timeouts pass; their text names no address and no key."""
-    line = Line(httpx.ConnectError("boom"), httpx.ReadTimeout("slow"), GOOD)
+    """Connection faults pass; their text names no address and no key."""
+    line = Line(httpx.ConnectError("boom"), httpx.ConnectError("boom"), GOOD)
     assert all(isinstance(one, tuple) for one in await heard(line, query, concurrency=1))
     error = (await heard(Line(httpx.ConnectError("boom")), query))[0]
     assert isinstance(error, RetryLater)
     assert "HF_INFERENCE_ENDPOINT" in str(error)
+
+
+async def test_a_call_without_an_answer_is_not_repeated_in_place(query: Query) -> None:
+    """It may be billed all the same: whoever asks again must have the money for it."""
+    line = Line(httpx.ReadTimeout("slow"), GOOD)
+    error = (await heard(line, query, concurrency=1))[0]
+    assert isinstance(error, RetryLater) and error.code == "engine-timeout"
+    assert len(line.requests) == 1
 
 
 def test_an_address_that_is_none_is_said_at_the_start() -> None:
