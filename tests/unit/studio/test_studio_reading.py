@@ -214,3 +214,20 @@ async def test_clients_are_shared_by_key(studio: ScriptedStudio) -> None:
     assert clients.get(SecretStr("ei_a")) is clients.get(SecretStr("ei_a"))
     assert clients.get(SecretStr("ei_a")) is not clients.get(SecretStr("ei_b"))
     await clients.aclose()
+
+
+async def test_clients_of_keys_that_died_are_closed(studio: ScriptedStudio) -> None:
+    """Each run of a block brings a key of its own: what nobody asks for in an hour does not stay for ever."""
+    now = 0.0
+    clients = StudioClients(
+        StudioSettings(endpoint="http://s.test"), transport=httpx.MockTransport(studio), clock=lambda: now
+    )
+    old = [clients.get(SecretStr(f"ei_{number}")) for number in range(64)]
+    clients.get(SecretStr("ei_busy"))
+    now = 3601.0
+    assert clients.get(SecretStr("ei_1")) is old[1]
+    clients.get(SecretStr("ei_new"))
+    assert clients.get(SecretStr("ei_1")) is old[1]
+    assert clients.get(SecretStr("ei_0")) is not old[0]
+    await clients.aclose()
+    assert all(client._http.is_closed for client in old)
