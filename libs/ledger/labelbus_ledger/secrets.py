@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import sqlalchemy as sa
@@ -34,10 +34,12 @@ class SecretStore:
         allow_env: bool,
         keys: SecretStr | None,
         environ: Mapping[str, str] = os.environ,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
         self._allow_env = allow_env
         self._environ = environ
+        self._clock = clock
         self._fernet = _fernet(keys)
         self._opened: dict[tuple[str, int], tuple[float, SecretStr]] = {}
 
@@ -101,7 +103,7 @@ class SecretStore:
 
     async def _from_ledger(self, name: str, project_id: ProjectId) -> SecretStr:
         kept = self._opened.get((name, project_id))
-        if kept is not None and kept[0] > time.monotonic():
+        if kept is not None and kept[0] > self._clock():
             return kept[1]
         async with self._ledger.read() as connection:
             sealed: bytes | None = await connection.scalar(
@@ -113,7 +115,9 @@ class SecretStore:
                 "Store it with `labelbus secrets put`."
             )
         secret = self._unseal(sealed, name, project_id)
-        self._opened[name, project_id] = (time.monotonic() + _KEPT_S, secret)
+        now = self._clock()
+        self._opened = {key: kept for key, kept in self._opened.items() if kept[0] > now}
+        self._opened[name, project_id] = (now + _KEPT_S, secret)
         return secret
 
     def _unseal(self, sealed: bytes, name: str, project_id: ProjectId) -> SecretStr:

@@ -40,6 +40,16 @@ async def test_replaced(ledger: Ledger) -> None:
     assert await store.resolve(name, _SEVEN) == _KEY
 
 
+async def test_opened_secrets_do_not_stay_in_memory(ledger: Ledger) -> None:
+    """Blocks bring secrets of their own all day long: one that was opened is forgotten soon."""
+    now, keys = 0.0, new_key()
+    store = SecretStore(ledger, allow_env=False, keys=keys, clock=lambda: now)
+    for number in range(3):
+        await store.resolve(await store.put(f"studio-{number}", _SEVEN, _KEY), _SEVEN)
+        now += 6.0
+    assert list(store._opened) == [("studio-2", _SEVEN)]
+
+
 async def test_rotated_keys(ledger: Ledger) -> None:
     """A new first key seals, older ones still open."""
     old, new = new_key(), new_key()
