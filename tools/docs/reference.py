@@ -112,7 +112,10 @@ def action_keys() -> str:
 def labelers() -> str:
     """Return the installed labelers as one table."""
     head = "| labeler | title | works on |\n|---|---|---|\n"
-    rows = [f"| [`{name}`](#{name}) | {one.title} | {_works_on(one)} |" for name, one in _labelers().items()]
+    rows = [
+        f"| [`{name}`](#{name}) | {one.title} | {', '.join(registry.works_on(one))} |"
+        for name, one in _labelers().items()
+    ]
     rows.append("| [`merge`](#merge) | Merge of branches | what its branches work on |")
     return head + "\n".join(rows)
 
@@ -138,16 +141,6 @@ def _parameter_default(info: FieldInfo) -> str:
 
 def _labelers() -> Mapping[str, Registration]:
     return dict(sorted(registry.installed().items()))
-
-
-def _works_on(registration: Registration) -> str:
-    said = {
-        "images_object_detection": "images of projects with bounding boxes",
-        "images_single_label": "images of projects with one label per item",
-        "audio": "audio",
-        "other": "anything",
-    }
-    return ", ".join(said[one] for one in sorted(registration.operates_on))
 
 
 PARTS: Mapping[str, Callable[[], str]] = {

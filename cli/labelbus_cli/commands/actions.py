@@ -44,7 +44,10 @@ def validate(
 def add(
     file: FileArgument, note: Annotated[str, typer.Option(help="What is new in this revision.")] = ""
 ) -> None:
-    """Store an action under its name in the ledger; a changed one becomes the next revision."""
+    """Store an action under its name in the ledger.
+
+    A changed one becomes the next revision.
+    """
     from labelbus_cli.labelers import all_labelers
     from labelbus_cli.stored_actions import keep
 
@@ -88,7 +91,7 @@ def pull(
     ] = None,
     block: BlockOption = None,
 ) -> None:
-    """Print an AI labeling action of the project in Studio as an action file."""
+    """Print an action of Studio as an action file."""
     from labelbus_cli.exchange import list_studio, pulled
 
     if action is None:
@@ -102,7 +105,7 @@ def push(
     action: Annotated[str, typer.Argument(metavar="ACTION", help="An action file, or a stored action.")],
     block: BlockOption = None,
 ) -> None:
-    """Save an action in Studio: the one of its name there, or a new one."""
+    """Save an action in Studio, by its name there."""
     from labelbus_cli.exchange import pushed
 
     typer.echo(loop.run(pushed(action, block or [])))

@@ -10,7 +10,9 @@ SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_int
 
 
 def block(ctx: typer.Context, labeler: Annotated[str, typer.Argument(help="For example owl-vit.")]) -> None:
-    """Run a labeler as an Edge Impulse AI labeling block, with the arguments that Studio passes.
+    """Run a labeler as an Edge Impulse AI labeling block.
+
+    It takes the arguments that Studio passes.
 
     `labelbus block LABELER --help` tells its options, `--parameters-json` prints the form that Studio shows.
     """

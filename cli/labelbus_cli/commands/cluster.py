@@ -32,7 +32,10 @@ def submit(
     weight: Annotated[int, typer.Option(min=1, max=1000, help="Share of the cluster among jobs.")] = 1,
     budget: BudgetOption = None,
 ) -> None:
-    """Submit a job to a cluster (Kafka, or LABELBUS_URL with LABELBUS_TOKEN) and print its id."""
+    """Submit a job to a cluster and print its id.
+
+    Where LABELBUS_URL and LABELBUS_TOKEN are set the cluster's HTTP API is asked, else Kafka.
+    """
     from labelbus_contracts.ids import ProjectId, SecretName
 
     from labelbus_cli.cluster import action_there, publish
@@ -63,7 +66,7 @@ def submit(
 
 
 def topics() -> None:
-    """Create the cluster's topics on Kafka, where services may not do it themselves."""
+    """Create the topics on Kafka, where services may not."""
     from labelbus_cli.cluster import create_topics
     from labelbus_cli.labelers import all_labelers
 

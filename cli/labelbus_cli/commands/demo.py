@@ -12,7 +12,10 @@ def demo(
     images: Annotated[int, typer.Option(min=1, max=100_000, help="How many pictures to generate.")] = 60,
     new: Annotated[bool, typer.Option("--new", help="Forget an earlier demo.")] = False,
 ) -> None:
-    """Label pictures of shapes in a simulated Studio with a real, tiny detector."""
+    """Label generated pictures in a simulated Studio.
+
+    A real, tiny detector does it. Nothing is downloaded, and no account is needed.
+    """
     from labelbus_cli.demonstration import demonstrate
 
     raise typer.Exit(loop.run(demonstrate(folder, images, new=new)))

@@ -67,7 +67,10 @@ def resume(
     ] = None,
     report: ReportOption = None,
 ) -> None:
-    """Go on with a paused or interrupted job, in this process; a cluster's job goes on there."""
+    """Go on with a paused or interrupted job.
+
+    It goes on in this process; a cluster's job in the cluster.
+    """
     from labelbus_cli.job_commands import resume as do
 
     raise typer.Exit(loop.run(do(job, retry_failed=retry_failed, report=report, budget_usd=budget)))
@@ -79,7 +82,7 @@ def report(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The HTML file to write.")] = None,
     pictures: Annotated[int, typer.Option(min=0, help="How many samples to show, most changed first.")] = 60,
 ) -> None:
-    """Write one HTML page with counts, failures, and pictures before and after."""
+    """Write an HTML page with counts, failures and pictures."""
     from labelbus_cli.cluster_api import ClusterApi, address, is_given
     from labelbus_cli.once import find
     from labelbus_cli.publishing import write_cluster_report, write_report
@@ -103,7 +106,7 @@ def export(
         Path | None, typer.Option("-o", "--output", help="The file to write; else standard output.")
     ] = None,
 ) -> None:
-    """Write what a job said of each sample, one line of JSON per sample.
+    """Write what a job said of each sample, as JSON lines.
 
     Labels before and after have scores, sources and the votes of branches; each step has its notes.
     """

@@ -26,6 +26,7 @@ def list_labelers(
 ) -> None:
     """Print the installed labelers with what they work on."""
     from labelbus_dispatcher.merge import MERGE_REGISTRATION
+    from labelbus_labeling.registry import works_on
 
     from labelbus_cli.labelers import all_labelers
 
@@ -36,8 +37,7 @@ def list_labelers(
 
         reasons = loop.run(misfits(project, labelers))
     for name, registration in sorted(labelers.items()):
-        works_on = ", ".join(sorted(registration.operates_on))
-        typer.echo(f"{name:<16} {registration.title} ({works_on})")
+        typer.echo(f"{name:<16} {registration.title} ({', '.join(works_on(registration))})")
         if name in reasons:
             typer.echo(f"{'':<16} not here: {reasons[name]}")
     typer.echo(f"{MERGE_REGISTRATION.name:<16} {MERGE_REGISTRATION.title} (steps with branches)")

@@ -75,9 +75,10 @@ def run_block(
     ] = False,
     report: ReportOption = None,
 ) -> None:
-    """Label samples by a custom AI labeling block: a preview unless --apply is given.
+    """Label samples by a custom block, as a preview or with --apply.
 
-    The block talks to a Studio that catches what it writes; nothing reaches the real one but by the job.
+    The block is any program of Edge Impulse's AI labeling block interface. It talks to a Studio that
+    catches what it writes; nothing reaches the real one but by the job.
     """
     from labelbus_cli.action_text import as_yaml
     from labelbus_cli.custom_block import Block, action_of

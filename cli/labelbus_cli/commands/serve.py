@@ -20,7 +20,10 @@ def detector(
     host: Annotated[str | None, typer.Option(help="Beyond loopback LABELBUS_SERVE_TOKEN is needed.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
 ) -> None:
-    """Serve the detector over HTTP in the official block's format (BEAM_ENDPOINT of others)."""
+    """Serve the detector over HTTP, for BEAM_ENDPOINT of others.
+
+    Requests and answers are those of the official block's endpoint.
+    """
     import os
 
     import uvicorn

@@ -77,6 +77,11 @@ def validate_parameters(registration: Registration, given: Mapping[str, JsonValu
         ) from None
 
 
+def works_on(registration: Registration) -> tuple[str, ...]:
+    """Say to people what a labeler works on."""
+    return tuple(sorted(_SAID[one] for one in registration.operates_on))
+
+
 def check_fits(
     registration: Registration, labeling_method: LabelingMethod, kind: SampleKind | None = None
 ) -> str | None:
@@ -84,7 +89,7 @@ def check_fits(
     if _fits_any(registration.operates_on, labeling_method, kind):
         return None
     method = "" if labeling_method == "unknown" else f" in a project labeled by {labeling_method}"
-    wants = _works_on(registration)
+    wants = " or ".join(works_on(registration))
     return (
         f"{registration.name} works on {wants}, not on {_SEVERAL.get(kind, 'samples')}{method}. "
         "Choose another labeler."
@@ -123,7 +128,7 @@ def check_together(works: Sequence[tuple[Registration, LabelerParameters]]) -> C
             before = ", ".join(dict.fromkeys(other.name for other, _ in works[:place]))
             return Clash(
                 place,
-                f"{one.name} works on {_works_on(one)}, and {before} on none of these. "
+                f"{one.name} works on {' or '.join(works_on(one))}, and {before} on none of these. "
                 "Make two actions of them.",
             )
         worlds = left
@@ -141,10 +146,6 @@ def _fits(operates_on: OperatesOn, labeling_method: LabelingMethod, kind: Sample
     wanted_kind, methods = _FITS[operates_on]
     kind_fits = wanted_kind is None or kind is None or kind == wanted_kind
     return kind_fits and (methods is None or labeling_method in methods)
-
-
-def _works_on(registration: Registration) -> str:
-    return " or ".join(sorted(_SAID[one] for one in registration.operates_on))
 
 
 def _fault(registration: Registration, kind: str, where: tuple[int | str, ...], said: str) -> str:
