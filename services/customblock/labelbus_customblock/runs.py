@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -120,10 +122,10 @@ class Runner:
         secrets: Mapping[str, str],
         timeout_s: float,
     ) -> process.Ended:
-        with tempfile.TemporaryDirectory(prefix="labelbus-block-") as scratch:
+        with _scratch() as scratch:
             folder = None if parameters.folder is None else Path(parameters.folder)
-            write_ids(parameters, Path(scratch), [task.sample_id for task in tasks])
-            line = words(parameters, Path(scratch), secrets)
+            write_ids(parameters, scratch, [task.sample_id for task in tasks])
+            line = words(parameters, scratch, secrets)
             try:
                 return await process.run(line, environ=environ, folder=folder, timeout_s=timeout_s)
             except OSError as error:
@@ -134,6 +136,16 @@ class Runner:
                     scope="job",
                     code="block-command",
                 ) from error
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Make a folder for one run. What a container's root wrote there may stay: it is not ours to delete."""
+    folder = Path(tempfile.mkdtemp(prefix="labelbus-block-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _elsewhere(

@@ -1,7 +1,9 @@
 """The labeler `custom-block`: real programs, a simulated Studio, and what becomes of each sample."""
 
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -54,6 +56,21 @@ class TestConformance(LabelerConformance):
 async def outcomes(labeler: CustomBlockLabeler, tasks: Sequence[LabelTask]) -> list[Labeled | Exception]:
     """Label a batch."""
     return list(await labeler.label(tasks))
+
+
+async def test_files_that_cannot_be_deleted_cost_no_sample(
+    bench: "Bench", labeler: CustomBlockLabeler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container's root may write folders next to the ids file that its user here cannot delete."""
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(bench.folder))
+    monkeypatch.setattr(os, "rmdir", denied)
+    outcome = (await outcomes(labeler, bench.tasks(bench.block(ADD_A_BOX), 1)))[0]
+    monkeypatch.undo()
+    assert isinstance(outcome, Labeled)
 
 
 async def test_a_block_builds_on_the_steps_before(bench: "Bench", labeler: CustomBlockLabeler) -> None:
