@@ -74,7 +74,9 @@ class Sources:
 
     async def _looked_at(self, client: StudioClient, impulse_id: int) -> Source:
         source = await _checked(client, impulse_id)
-        self._checked[id(client), impulse_id] = (self._clock() + _CHECKED_S, source)
+        now = self._clock()
+        self._checked = {key: known for key, known in self._checked.items() if known[0] > now}
+        self._checked[id(client), impulse_id] = (now + _CHECKED_S, source)
         return source
 
 
