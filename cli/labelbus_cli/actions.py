@@ -39,7 +39,11 @@ def action_of(document: Document, labelers: Mapping[str, Registration]) -> Actio
     try:
         spec = ActionSpec.model_validate(document.value)
     except ValidationError as error:
-        faults = [_fault(document, detail, ActionSpec, ()) for detail in error.errors()]
+        faults = [
+            _fault(document, detail, ActionSpec, ())
+            for detail in error.errors()
+            if detail["type"] != "too_short" or not detail["input"]  # else it only counts what is right in it
+        ]
         raise _together([*faults, *_unknown_keys(document)]) from error
     faults = _unknown_keys(document)
     for index, step in enumerate(spec.steps):

@@ -154,7 +154,11 @@ async def _known(prefix: str) -> _Known:
 def _cost(said: Ending) -> str:
     cost, budget = said.cost, said.budget
     tokens = cost.input_tokens + cost.output_tokens
-    parts = [f"${cost.cost_usd:.4f}", f"{tokens:,} tokens" if tokens else "", duration(cost.seconds)]
+    parts = [
+        f"${cost.cost_usd:.4f}",
+        f"{tokens:,} tokens" if tokens else "",
+        f"{duration(cost.seconds)} of computing",
+    ]
     if budget is not None:
         cap = "no budget" if budget.cap_usd is None else f"budget ${budget.cap_usd:g}"
         parts += [f"{budget.calls:,} paid calls", cap]

@@ -92,6 +92,14 @@ def _shared() -> list[structlog.typing.Processor]:
     ]
 
 
+def _plain(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Leave out uvicorn's second copy of the text, with colours for a terminal."""
+    event.pop("color_message", None)
+    return event
+
+
 class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Renders one line per record and blots out secrets in the result, tracebacks included."""
 
@@ -103,7 +111,7 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
         error: list[structlog.typing.Processor] = [structlog.processors.format_exc_info] if as_json else []
         super().__init__(
             foreign_pre_chain=_shared(),
-            processors=[self.remove_processors_meta, *error, renderer],
+            processors=[self.remove_processors_meta, _plain, *error, renderer],
         )
 
     def format(self, record: logging.LogRecord) -> str:

@@ -142,7 +142,7 @@ def unreachable(call: Call, error: Exception) -> Fault:
     """Map what the HTTP client raises, by its type: the texts of some show header values."""
     undone = isinstance(error, _NEVER_SENT)
     doubt = "" if undone or call.repeatable else " It may have been done: look before repeating it."
-    text = f"Studio cannot be reached for {call.subject} ({type(error).__name__}).{doubt}"
+    text = f"Studio cannot be reached ({type(error).__name__} at {call.subject}).{doubt}"
     return Fault(StudioUnavailable(text), undone=undone)
 
 

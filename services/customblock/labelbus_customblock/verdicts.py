@@ -12,7 +12,7 @@ from labelbus_customblock.overlay import DraftedSample
 from labelbus_customblock.runs import Run
 
 Verdict = Labeled | RetryLater | SampleRefused
-_AGAIN: Final = "Mend the block, then `labelbus jobs resume --retry-failed`."
+_AGAIN: Final = "Mend the block, then `labelbus jobs resume JOB --retry-failed`."
 
 
 def verdict(sample: DraftedSample, run: Run, *, model: str) -> Verdict | None:

@@ -47,6 +47,7 @@ def test_a_whole_action_is_read(tmp_path: Path, labelers: Labelers) -> None:
 def test_an_action_without_steps_is_empty(fault: Fault) -> None:
     """The list is named, and what to do."""
     assert fault("name: a\nsteps: []\n") == "action.yaml:2:8: 'steps' is empty. Name one at least."
+    assert "empty" not in fault("name: a\nsteps:\n  - labeller: finder\n")
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,14 @@ def test_a_line_is_json_with_its_fields_and_no_secret(root_logger: None) -> None
     assert "ValueError" in line["exception"]
 
 
+def test_a_text_is_logged_without_its_coloured_copy(root_logger: None) -> None:
+    """Uvicorn hands over every text twice."""
+    stream = io.StringIO()
+    configure_logging(RuntimeSettings(log_format="json", log_level="INFO"), stream)
+    logging.getLogger("uvicorn.error").info("Started", extra={"color_message": "\x1b[36mStarted"})
+    assert "color" not in stream.getvalue() and json.loads(stream.getvalue())["event"] == "Started"
+
+
 @pytest.mark.parametrize("library", ["httpx", "httpx2", "aiokafka"])
 def test_calls_of_libraries_are_no_lines(root_logger: None, library: str) -> None:
     """One line per message handled, not one more per HTTP call."""
