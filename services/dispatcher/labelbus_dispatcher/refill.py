@@ -190,9 +190,7 @@ class Refill:
         async with self._ledger.write() as conn:
             head = await ledger_rows.job_head(conn, ours.job_id)
             if head is None or head.run != ours.run:
-                return (
-                    0  # reopened meanwhile: what was sent is of an earlier run, whose failures are nobody's
-                )
+                return 0  # what was sent is of an earlier run, whose failures are nobody's
             await ledger_rows.mark_sent(
                 conn,
                 [replace(row, labeler=chunk.recipient) for row in sent],
