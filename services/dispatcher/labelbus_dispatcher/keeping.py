@@ -73,6 +73,8 @@ class Keeping:
             there = await keepers.enter(self._ledger, conn, ours, ttl_s=self.keeper_s)
             head = await ledger_rows.job_head(conn, there.job_id, lock=True)
             if there.keeper == keeper:
+                if not there.lapsed:  # else `stay` finds that the job is to go on
+                    await keepers.renew(conn, there, ttl_s=self.keeper_s)
                 if head is None:
                     messages = (_of_job(submit, there.job_id),)
                 begun = Begun(there.job_id, went_on=head is not None and head.run > 1)

@@ -14,6 +14,7 @@ from labelbus_dispatcher.testing import BASE, QUICK, World, labeled, make_world,
 from labelbus_ledger import keepers
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.secrets import SecretStore, new_key
+from labelbus_ledger.tables import keepers as keeper_rows
 from labelbus_ledger.tables import proposals, secrets
 from labelbus_runtime.errors import Unavailable
 from labelbus_runtime.testing import run_until
@@ -123,6 +124,25 @@ async def test_two_equal_runs_do_not_share_a_job(world: World) -> None:
     await world.becomes("running", begun.job_id)
     await world.dispatcher.keeping.leave(A, begun.job_id)
     assert (await begin(world, B)).job_id == begun.job_id
+
+
+@both
+async def test_whoever_begins_again_is_there(ledger: Ledger) -> None:
+    """A broker that was away for long leaves a keeper without a job; it is there when it comes back."""
+    away = [Unavailable("The broker is away.")]
+
+    async def publish(messages: Sequence[Message]) -> None:
+        if away:
+            raise away.pop()
+
+    keeping = Keeping(ledger, publish, carrier_id="test", keeper_s=30.0)
+    with pytest.raises(Unavailable):
+        await keeping.begin(A, submit_job(), "same")
+    async with ledger.write() as conn:
+        await conn.execute(keeper_rows.update().values(expires_at=keeper_rows.c.expires_at - 2 * 3600))
+    await keeping.begin(A, submit_job(), "same")
+    async with ledger.read() as conn:
+        assert await keepers.past(conn, "test", after_s=3600.0) == []
 
 
 async def test_a_job_tells_the_committer_what_is_fresh(world: World) -> None:
