@@ -76,9 +76,9 @@ async def leave(conn: AsyncConnection, keeper: Keeper) -> None:
 
 async def remove(conn: AsyncConnection, keeper: Keeper) -> None:
     """Forget a keeper and the secrets that it brought."""
-    await forget_secrets(conn, keeper)
     same = sa.and_(keepers.c.mark == keeper.mark, keepers.c.keeper == keeper.keeper)
-    await conn.execute(sa.delete(keepers).where(same))
+    await conn.execute(sa.delete(keepers).where(same))  # first: others lock its row before its secrets too
+    await forget_secrets(conn, keeper)
 
 
 async def forget_secrets(conn: AsyncConnection, keeper: Keeper) -> None:
