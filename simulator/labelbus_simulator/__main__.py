@@ -1,7 +1,6 @@
 """`python -m labelbus_simulator`: serve one project until interrupted."""
 
 import json
-import time
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -14,7 +13,7 @@ from labelbus_simulator.faults import Fault
 from labelbus_simulator.models.eyes import answer_with_boxes, answer_with_result
 from labelbus_simulator.options import SimulatorOptions
 from labelbus_simulator.project import LabelingMethod
-from labelbus_simulator.server import serve
+from labelbus_simulator.server import serve, wait_for_interrupt
 from labelbus_simulator.studio import Studio
 
 Method = Annotated[str, typer.Option(help="single_label, object_detection or label_map.")]
@@ -68,7 +67,7 @@ def main(
     with serve(studio, port=port, host=host) as url:
         typer.echo(f"export EI_API_ENDPOINT={url}\nexport EI_PROJECT_API_KEY={key}")
         typer.echo(f"Project {project.id} with {len(project.samples)} samples. Ctrl-C ends it.", err=True)
-        _wait()
+        wait_for_interrupt()
 
 
 def _fault(rule: str) -> Fault:
@@ -76,14 +75,6 @@ def _fault(rule: str) -> Fault:
         return Fault.from_json(json.loads(rule))
     except (ValueError, Refused) as error:
         raise typer.BadParameter(f"{rule} is no fault: {error}.") from error
-
-
-def _wait() -> None:
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        typer.echo("", err=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 import logging
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -40,6 +42,15 @@ def serve_app(app: Any, *, port: int = 0, host: str = "127.0.0.1") -> Iterator[s
         server.force_exit = True
         thread.join(_START_TIMEOUT_S)
         listener.close()
+
+
+def wait_for_interrupt() -> None:
+    """Wait until Ctrl-C, and leave the terminal on a new line."""
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
 
 
 def _listen(host: str, port: int) -> socket.socket:

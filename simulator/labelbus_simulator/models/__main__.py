@@ -1,6 +1,5 @@
 """`python -m labelbus_simulator.models`: serve one stand-in for a model API until interrupted."""
 
-import time
 from collections.abc import Callable
 from typing import Annotated, Final
 
@@ -8,6 +7,7 @@ import typer
 from starlette.applications import Starlette
 
 from labelbus_simulator.models import beam_app, huggingface_app, openai_app, serve_model
+from labelbus_simulator.server import wait_for_interrupt
 
 _APPS: Final[dict[str, tuple[Callable[[], Starlette], str]]] = {
     "openai": (openai_app, "OPENAI_MODEL=simulated OPENAI_BASE_URL={url}/v1"),
@@ -26,11 +26,7 @@ def main(
     make, variables = _APPS[api]
     with serve_model(make(), port=port) as url:
         typer.echo(f"export {variables.format(url=url)}")
-        try:
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            typer.echo("", err=True)
+        wait_for_interrupt()
 
 
 if __name__ == "__main__":
