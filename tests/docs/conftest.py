@@ -1,10 +1,11 @@
 """Where the documents are, and the script that generates parts of them."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from .modules import module
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,9 +27,4 @@ def pages(root: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def reference(root: Path) -> ModuleType:
     """Return `tools/docs/reference.py`."""
-    spec = importlib.util.spec_from_file_location("labelbus_docs_reference", root / "tools/docs/reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module("labelbus_docs_reference", root / "tools/docs/reference.py")

@@ -1,11 +1,12 @@
 """`blocks/`: generated files are current, and a bundle holds all that its Dockerfile copies."""
 
-import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from .modules import module
 
 _COPY = re.compile(r"^COPY (\S+) ", re.MULTILINE)
 _INSTALLED = re.compile(r'[ "]\./([a-z/]+)')
@@ -14,12 +15,7 @@ _INSTALLED = re.compile(r'[ "]\./([a-z/]+)')
 @pytest.fixture(scope="module")
 def tool(root: Path) -> ModuleType:
     """Return `tools/blocks/blocks.py`."""
-    spec = importlib.util.spec_from_file_location("labelbus_blocks", root / "tools/blocks/blocks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module("labelbus_blocks", root / "tools/blocks/blocks.py")
 
 
 def test_generated_files_are_current(tool: ModuleType, root: Path) -> None:
