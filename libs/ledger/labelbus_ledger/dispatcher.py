@@ -163,17 +163,6 @@ def fingerprint(submit: SubmitJob) -> str:
 # --- jobs ----------------------------------------------------------------------------------------
 
 
-async def find_unfinished(conn: AsyncConnection, fingerprint: str) -> JobId | None:
-    """Return the newest job of that fingerprint which has not ended."""
-    query = (
-        sa.select(jobs.c.job_id)
-        .where(jobs.c.fingerprint == fingerprint, jobs.c.state.not_in(ENDED_JOB_STATES))
-        .order_by(jobs.c.created_at.desc())
-    )
-    found = (await conn.execute(query)).scalars().first()
-    return None if found is None else JobId(found)
-
-
 async def insert_job(
     ledger: Ledger, conn: AsyncConnection, submit: SubmitJob, *, carrier: str, state: JobState, now: float
 ) -> bool:

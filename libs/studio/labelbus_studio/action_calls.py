@@ -71,16 +71,6 @@ class ActionCalls(Calls):
         answer = await self.ask(Call(route="ai-actions", path=f"/api/{project_id}/ai-actions"))
         return [_action(row) for row in rows(answer.get("actions"), "actions")]
 
-    async def ai_action(self, project_id: int, action_id: int) -> StudioAction:
-        """Read an action."""
-        path = f"/api/{project_id}/ai-actions/{action_id}"
-        return _action(part((await self.ask(Call(route="ai-action", path=path))).get("action")))
-
-    async def new_ai_action(self, project_id: int) -> StudioAction:
-        """Return the template of a new action; nothing is created."""
-        path = f"/api/{project_id}/ai-actions/new"
-        return _action(part((await self.ask(Call(route="ai-action-new", path=path))).get("action")))
-
     async def create_ai_action(self, project_id: int) -> int:
         """Create an empty action, return its id. Not repeated when in doubt."""
         path = f"/api/{project_id}/ai-actions/create"
