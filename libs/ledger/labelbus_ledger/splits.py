@@ -76,13 +76,16 @@ class SplitRows:
             made = await connection.execute(statement.returning(splits.c.token))
             return "busy" if made.first() is None else "taken"
 
-    async def take_over(self, split: Split, *, token: str, ttl_s: float) -> bool:
-        """Take what somebody else has begun and given up; False where another was faster."""
+    async def take_over(self, split: Split, *, job_id: JobId, run: int, token: str, ttl_s: float) -> Begun:
+        """Take what somebody else has begun and given up, for a job that runs."""
         async with self._ledger.write() as connection:
+            if job_id not in await running_jobs(connection, {job_id}):
+                return "stopped"
             expires_at = await _now(connection) + ttl_s
             statement = sa.update(splits).where(*_held(split, split.token))
-            made = await connection.execute(statement.values(token=token, expires_at=expires_at))
-            return made.rowcount == 1
+            values = {"token": token, "expires_at": expires_at, "job_id": job_id, "run": run}
+            made = await connection.execute(statement.values(values))
+            return "taken" if made.rowcount == 1 else "busy"
 
     async def ask_again(self, split: Split) -> None:
         """Remember that Studio is asked now, once more."""

@@ -18,7 +18,7 @@ from labelbus_contracts.v1.commands import SplitVideo
 from labelbus_contracts.v1.events import WriteEvent
 from labelbus_ledger.access import StudioAccess, as_runtime_error
 from labelbus_ledger.job_states import JobStates
-from labelbus_ledger.splits import Split, SplitRows
+from labelbus_ledger.splits import Begun, Split, SplitRows
 from labelbus_runtime.errors import RetryLater, SampleRefused
 from labelbus_studio.client import StudioClient
 from labelbus_studio.errors import KeyRefused, SampleNotFound, StudioError, StudioRefused
@@ -94,7 +94,7 @@ class VideoSplitter:
             if found is None:
                 split = await self._begin(client, command, token)
             else:
-                split = await self._take_over(found, token)
+                split = await self._take_over(found, command, token)
             return await self._finish(client, command, split, is_new=found is None)
         finally:
             self._working.discard(token)
@@ -117,9 +117,7 @@ class VideoSplitter:
             ttl_s=self._settings.claim_s,
             after_id=after_id,
         )
-        if begun != "taken":
-            why = f"job {command.job_id} does not run" if begun == "stopped" else "it is split just now"
-            raise RetryLater(f"Video {command.sample_id} waits: {why}.", after_s=_AGAIN_S)
+        _check_taken(begun, command)
         return Split(
             project_id=command.project_id,
             sample_id=command.sample_id,
@@ -130,10 +128,12 @@ class VideoSplitter:
             after_id=after_id,
         )
 
-    async def _take_over(self, found: Split, token: str) -> Split:
-        if not await self._rows.take_over(found, token=token, ttl_s=self._settings.claim_s):
-            raise RetryLater(f"Video {found.sample_id} is being split just now.", after_s=_AGAIN_S)
-        return replace(found, token=token)
+    async def _take_over(self, found: Split, command: SplitVideo, token: str) -> Split:
+        begun = await self._rows.take_over(
+            found, job_id=command.job_id, run=command.run, token=token, ttl_s=self._settings.claim_s
+        )
+        _check_taken(begun, command)
+        return replace(found, token=token, job_id=command.job_id)
 
     async def _finish(
         self, client: StudioClient, command: SplitVideo, split: Split, *, is_new: bool
@@ -236,6 +236,12 @@ class VideoSplitter:
 
 class _NeverHappened(SampleRefused):
     """Studio did not split the video: another run may ask it again."""
+
+
+def _check_taken(begun: Begun, command: SplitVideo) -> None:
+    if begun != "taken":
+        why = f"job {command.job_id} does not run" if begun == "stopped" else "it is split just now"
+        raise RetryLater(f"Video {command.sample_id} waits: {why}.", after_s=_AGAIN_S)
 
 
 def _by(split: Split, studio_job_id: int | None) -> Split:

@@ -188,6 +188,19 @@ async def test_a_stopped_job_splits_nothing(world: World) -> None:
     assert world.writes() == []
 
 
+async def test_a_job_that_was_just_stopped_asks_nothing_again(world: World) -> None:
+    """What an attempt left behind is not taken up for a job that the committer believes to run still."""
+    world.restart(**QUICK)
+    message = command(world, world.project.add_video())
+    world.line.dies = ("before", 1)
+    with pytest.raises(Crash):
+        await world.ask(message)
+    world.line.dies = None
+    await world.stop_job()
+    assert isinstance(await world.ask(message), WriteDeferred)
+    assert world.writes() == []
+
+
 async def test_a_video_that_a_person_changed_is_held(world: World) -> None:
     """A label given meanwhile is not lost by a split, unless the job overwrites."""
     world.restart(**QUICK)
