@@ -83,12 +83,19 @@ class Asker:
         raise AssertionError("the last try returns or raises")
 
     async def _answer(self, task: LabelTask, question: Question, manner: Manner) -> Answer:
-        async def call() -> Answer:
-            return await self._provider.answer(
-                question, manner.model, manner.effort, patience=manner.patience
-            )
+        place = _Place(self._slots(task, manner))
 
-        async with self._slots(task, manner):  # before money and a turn are reserved, not while they are held
+        async def call() -> Answer:
+            await place.take()
+            try:
+                return await self._provider.answer(
+                    question, manner.model, manner.effort, patience=manner.patience
+                )
+            finally:
+                place.leave()  # the next question is asked while this one's answer is settled
+
+        await place.take()  # before money and a turn are reserved, not while they are held
+        try:
             return await task.paid.ask(
                 provider=self._provider.name,
                 model=manner.model,
@@ -96,6 +103,8 @@ class Asker:
                 worst=self._provider.worst(question, manner.model, manner.effort),
                 call=call,
             )
+        finally:
+            place.leave()
 
     def _slots(self, task: LabelTask, manner: Manner) -> asyncio.Semaphore:
         key = (task.job_id, manner.concurrency)
@@ -103,6 +112,24 @@ class Asker:
         if slots is None:
             slots = self._by_job[key] = asyncio.Semaphore(manner.concurrency)
         return slots
+
+
+class _Place:
+    """One of the places for calls of a job; taken and left once, however often that is asked for."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
+        self._is_taken = False
+
+    async def take(self) -> None:
+        if not self._is_taken:
+            await self._slots.acquire()
+            self._is_taken = True
+
+    def leave(self) -> None:
+        if self._is_taken:
+            self._is_taken = False
+            self._slots.release()
 
 
 def added(one: Usage, other: Usage) -> Usage:

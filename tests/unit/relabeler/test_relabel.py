@@ -1,11 +1,14 @@
 """Boxes get new labels from what a model sees in them."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from labelbus_contracts.labels import LabelPart
 from labelbus_labeling.labeler import Labeled, Labeler
+from labelbus_labeling.paid import Answer, Estimate
 from labelbus_labeling.testing import LabelerConformance
 from labelbus_relabeler import relabel
 from labelbus_relabeler.parameters import RelabelParameters
@@ -65,6 +68,42 @@ async def test_only_uncertain_boxes_are_asked_about(labeler: Labeler, stand: "St
     labeled = await answer(labeler, sure, unsure, EMPTY, max_score=0.4)
     assert [one.label for one in labeled.draft.boxes] == ["animal", "red square", "Animal "]
     assert len(stand.desk.requests) == 1
+
+
+class SettlesLate:
+    """Paid calls that settle no answer before two have come, and fail if the second never does."""
+
+    def __init__(self) -> None:
+        self._answered = 0
+        self._both = asyncio.Event()
+
+    async def ask(
+        self,
+        *,
+        provider: str,
+        model: str,
+        digest: str,
+        worst: Estimate,
+        call: Callable[[], Awaitable[Answer]],
+    ) -> Answer:
+        """Call, then wait for the other answer."""
+        answer = await call()
+        self._answered += 1
+        if self._answered == 2:
+            self._both.set()
+        async with asyncio.timeout(10):
+            await self._both.wait()
+        return answer
+
+
+async def test_the_next_box_is_asked_about_while_an_answer_is_settled(
+    labeler: Labeler, stand: "Stand"
+) -> None:
+    """One call at a time is one at the provider; writing down what it cost holds up no other."""
+    task = replace(task_of(asked(concurrency=1), RED, EMPTY), paid=SettlesLate())
+    (outcome,) = await labeler.label([task])
+    assert isinstance(outcome, Labeled)
+    assert stand.desk.most_in_flight == 1
 
 
 async def test_a_box_beyond_the_image_is_cut_and_one_outside_goes(labeler: Labeler) -> None:
