@@ -14,6 +14,7 @@ from labelbus_contracts.jobs import JobMode
 from labelbus_contracts.v1.commands import SubmitJob
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from labelbus_ledger.clock import now_of
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.tables import (
     ENDED_JOB_STATES,
@@ -26,6 +27,7 @@ from labelbus_ledger.tables import (
     leases,
     proposals,
     samples,
+    splits,
 )
 
 IDS_PER_STATEMENT: Final = 10_000
@@ -394,9 +396,11 @@ async def counts(conn: AsyncConnection, job_id: JobId) -> dict[str, int]:
 
 
 async def any_claim(conn: AsyncConnection, job_id: JobId) -> bool:
-    """Tell whether a write of the job is under way."""
-    query = sa.select(sa.literal(1)).where(claims.c.job_id == job_id).limit(1)
-    return (await conn.execute(query)).first() is not None
+    """Tell whether a write of the job is under way, or a video is being split for it."""
+    claimed = sa.exists().where(claims.c.job_id == job_id)
+    holds = splits.c.frames.is_(None) & (splits.c.expires_at > now_of(conn))
+    splitting = sa.exists().where(splits.c.job_id == job_id, holds)
+    return bool(await conn.scalar(sa.select(claimed | splitting)))
 
 
 async def take_back(conn: AsyncConnection, job_id: JobId) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 from labelbus_contracts.ids import JobId, SampleId
 from labelbus_contracts.jobs import Condition, FailureLimit, Selection, StepSpec
 from labelbus_contracts.labels import Base, BoundingBox, LabelSet, SampleFacts
@@ -25,7 +26,7 @@ from labelbus_dispatcher.testing import (
 from labelbus_ledger import dispatcher as ledger_rows
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.leases import Lease
-from labelbus_ledger.tables import claims, proposals
+from labelbus_ledger.tables import claims, proposals, splits
 from labelbus_runtime.errors import RetryLater
 from labelbus_runtime.testing import run_until
 
@@ -249,22 +250,28 @@ async def test_a_small_job_is_not_stuck_behind_a_big_one(world: World) -> None:
     assert handled < 60
 
 
+_KEY = {"project_id": 7, "sample_id": 1, "job_id": "job", "run": 1, "token": "t"}
+_CLAIM = _KEY | {"expires_at": 0.0, "found": "{}", "target": "{}"}
+_SPLIT = _KEY | {"expires_at": 4e9, "after_id": 1, "asked_at": 0.0}
+
+
 @on_both_databases
-async def test_cancel_waits_for_open_claims(world: World) -> None:
-    """A job is cancelled only once no write of it is under way."""
+@pytest.mark.parametrize(("table", "row"), [(claims, _CLAIM), (splits, _SPLIT)])
+async def test_cancel_waits_for_what_is_under_way(
+    world: World, table: sa.Table, row: dict[str, object]
+) -> None:
+    """A job is cancelled only once no write of it is under way, and no video is being split."""
     world.label = lambda command: None
     await world.submit()
     await run_until(lambda: len(world.labels_sent()) == 3)
-    claim = {"project_id": 7, "sample_id": 1, "job_id": "job", "run": 1, "token": "t", "expires_at": 0.0,
-             "found": "{}", "target": "{}"}  # fmt: skip
     async with world.ledger.write() as conn:
-        await conn.execute(claims.insert(), [claim])
+        await conn.execute(table.insert(), [row])
     await world.carrier.publish([commands.CancelJob(id=message_id("c"), job_id=JOB)])
     standing = await world.becomes("cancelling")
     await world.dispatcher.watch.close([standing.head])
     await world.becomes("cancelling")
     async with world.ledger.write() as conn:
-        await conn.execute(claims.delete())
+        await conn.execute(table.delete())
     assert await world.state() == "cancelled"
     await run_until(lambda: world.of(events.JobFinished))
 
