@@ -199,6 +199,8 @@ class VideoSplitter:
                     f"{self._settings.split_wait_s / 60:g} min. Look at that job in Studio.",
                     code="split",
                 )
+            if not await self._job_states.runs(split.job_id):
+                raise RetryLater(f"Job {split.job_id} does not run. Resume it to go on.", after_s=0.0)
             await asyncio.sleep(self._settings.split_poll_s)
         if not job.succeeded:
             raise _NeverHappened(

@@ -14,7 +14,7 @@ from labelbus_contracts.v1.commands import SplitVideo
 from labelbus_contracts.v1.events import SampleHeld, VideoSplit, WriteDeferred, WriteRefused
 from labelbus_contracts.v1.message import Message
 from labelbus_ledger.splits import SplitRows
-from labelbus_ledger.tables import splits
+from labelbus_ledger.tables import jobs, splits
 from labelbus_studio.samples import Sample
 
 from .conftest import KEY, Crash, World
@@ -199,6 +199,23 @@ async def test_a_job_that_was_just_stopped_asks_nothing_again(world: World) -> N
     await world.stop_job()
     assert isinstance(await world.ask(message), WriteDeferred)
     assert world.writes() == []
+
+
+async def test_a_stopped_job_does_not_wait_for_studio(world: World) -> None:
+    """Studio's job goes on; whoever cancels need not wait until the attempt's time is over."""
+    world.studio.set_options(split_polls=100_000)
+    world.restart(split_poll_s=0.01)
+    asked = asyncio.create_task(world.ask(command(world, world.project.add_video())))
+    async with asyncio.timeout(10):
+        while not world.project.jobs:  # noqa: ASYNC110  # Studio tells nobody
+            await asyncio.sleep(0.01)
+        await world.stop_job()
+        async with world.ledger.write() as connection:
+            await connection.execute(sa.update(jobs).values(changed_at=time.time()))
+        await world.states.refresh()
+        assert isinstance(await asked, WriteDeferred)
+    (row,) = await world.rows(splits)
+    assert row["expires_at"] == 0.0
 
 
 async def test_a_video_that_a_person_changed_is_held(world: World) -> None:
