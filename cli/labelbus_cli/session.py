@@ -79,10 +79,11 @@ def missing(variable: str) -> str:
 
 
 def configure_logs(*, level: str | None = None) -> None:
-    """Log to stderr: warnings only, unless LABELBUS_LOG_LEVEL says more."""
+    """Log to stderr: warnings as plain sentences, unless LABELBUS_LOG_LEVEL says more."""
     settings = load(RuntimeSettings)
+    asked = level or os.environ.get("LABELBUS_LOG_LEVEL")
     given = {} if os.environ.get("LABELBUS_LOG_LEVEL") else {"log_level": level or "WARNING"}
-    shape = {} if os.environ.get("LABELBUS_LOG_FORMAT") else {"log_format": "console"}
+    shape = {} if os.environ.get("LABELBUS_LOG_FORMAT") else {"log_format": "console" if asked else "plain"}
     configure_logging(settings.model_copy(update={**given, **shape}), cast(TextIO, _Stderr()))
 
 

@@ -92,7 +92,7 @@ def _shared() -> list[structlog.typing.Processor]:
     ]
 
 
-def _plain(
+def _uncoloured(
     _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """Leave out uvicorn's second copy of the text, with colours for a terminal."""
@@ -100,18 +100,30 @@ def _plain(
     return event
 
 
+def _sentence(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> str:
+    """Render for people: `Warning: the text`, and what was raised."""
+    error = event.get("exception")
+    return f"{str(event['level']).capitalize()}: {event['event']}" + (f"\n{error}" if error else "")
+
+
 class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Renders one line per record and blots out secrets in the result, tracebacks included."""
 
     def __init__(self, settings: RuntimeSettings) -> None:
-        as_json = settings.log_format == "json"
-        renderer: structlog.typing.Processor = (
-            structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
-        )
-        error: list[structlog.typing.Processor] = [structlog.processors.format_exc_info] if as_json else []
+        renderers: dict[str, structlog.typing.Processor] = {
+            "json": structlog.processors.JSONRenderer(),
+            "console": structlog.dev.ConsoleRenderer(colors=False),
+            "plain": _sentence,
+        }
+        renderer = renderers[settings.log_format]
+        error: list[structlog.typing.Processor] = []
+        if settings.log_format != "console":
+            error.append(structlog.processors.format_exc_info)
         super().__init__(
             foreign_pre_chain=_shared(),
-            processors=[self.remove_processors_meta, _plain, *error, renderer],
+            processors=[self.remove_processors_meta, _uncoloured, *error, renderer],
         )
 
     def format(self, record: logging.LogRecord) -> str:

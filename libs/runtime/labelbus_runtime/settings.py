@@ -31,8 +31,8 @@ class RuntimeSettings(BaseSettings):
         "a time. On Kafka it makes membership static. Empty: the host's name.",
     )
     log_level: LogLevel = Field(default="INFO", description="Commands log warnings only unless it is set.")
-    log_format: Literal["json", "console"] = Field(
-        default="json", description="Commands write console unless it is set."
+    log_format: Literal["json", "console", "plain"] = Field(
+        default="json", description="Commands write plain sentences unless it or the level is set."
     )
 
 

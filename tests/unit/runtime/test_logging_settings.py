@@ -86,8 +86,20 @@ def test_a_text_is_logged_without_its_coloured_copy(root_logger: None) -> None:
     """Uvicorn hands over every text twice."""
     stream = io.StringIO()
     configure_logging(RuntimeSettings(log_format="json", log_level="INFO"), stream)
-    logging.getLogger("uvicorn.error").info("Started", extra={"color_message": "\x1b[36mStarted"})
+    logging.getLogger("server").info("Started", extra={"color_message": "\x1b[36mStarted"})
     assert "color" not in stream.getvalue() and json.loads(stream.getvalue())["event"] == "Started"
+
+
+def test_plain_lines_are_sentences(root_logger: None) -> None:
+    """Without time and logger, for people; what was raised stays, without secrets."""
+    stream = io.StringIO()
+    configure_logging(RuntimeSettings(log_format="plain"), stream)
+    try:
+        raise ValueError("key ei_0123456789abcdef")
+    except ValueError:
+        logging.getLogger("x").warning("It ends soon.", exc_info=True)
+    first, *more = stream.getvalue().splitlines()
+    assert (first, more[-1]) == ("Warning: It ends soon.", "ValueError: key ***")
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2", "aiokafka"])

@@ -255,7 +255,7 @@ def _is_only_held(budget: Budget, worst: Estimate) -> bool:
 
 
 def _over_budget(job_id: JobId, model: str, budget: Budget, worst: Estimate) -> RetryLater:
-    cap = f"The budget of job {job_id} is ${budget.cap_usd:.2f}"
+    cap = f"The budget of job {job_id} is ${budget.cap_usd:g}"
     if math.isinf(worst.cost_usd):
         text = f"{cap}, and the price of {model} is unknown. "
         text += f"Give it in {worst.price_setting}, then resume the job."
