@@ -2,7 +2,8 @@
 
 import json
 import textwrap
-from typing import get_args
+from collections.abc import Collection, Mapping
+from typing import NewType, get_args, get_origin
 
 from labelbus_contracts.jobs import MERGE
 from labelbus_labeling.labeler import Registration
@@ -102,8 +103,14 @@ def _kind(info: FieldInfo) -> str:
 
 
 def _type_name(annotation: object) -> str:
+    """Say what of YAML an annotation wants: of several kinds the first that is written plainly."""
     names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
-    for one in (annotation, *get_args(annotation)):
-        if isinstance(one, type) and one in names:
-            return names[one]
-    return "value"
+    if isinstance(annotation, type) and annotation in names:
+        return names[annotation]
+    if isinstance(annotation, NewType):
+        return _type_name(annotation.__supertype__)
+    origin = get_origin(annotation)
+    if isinstance(origin, type) and issubclass(origin, Collection):
+        return "mapping" if issubclass(origin, Mapping) else "list"
+    found = (_type_name(one) for one in get_args(annotation))
+    return next((name for name in found if name != "value"), "value")

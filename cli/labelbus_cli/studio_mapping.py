@@ -83,8 +83,8 @@ def _studio_step(
         raise BadInput(f"{said} has a condition, which Studio has not. Push an action without 'when'.")
     if step.labeler not in blocks:
         raise BadInput(
-            f"{said} has no block in Studio that is known. Push one (`edge-impulse-blocks push` in "
-            f"blocks/{step.labeler}), or name it: --block {step.labeler}=ID."
+            f"{said} has no block in Studio that is known. Push it as a block with "
+            f"`edge-impulse-blocks push`, or name the one that is there: --block {step.labeler}=ID."
         )
     named = {name: option.removeprefix("--") for option, (name, _) in options(labelers[step.labeler]).items()}
     texts = {
