@@ -4,6 +4,7 @@ Reads go to the real Studio by the project's client, whose key the block never g
 as their drafts are. Writes to these change the drafts. Nothing is written to the real Studio.
 """
 
+import logging
 import re
 import secrets as randomness
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Final
 
 from labelbus_contracts.ids import ProjectId, SampleId
 from labelbus_ledger.access import as_runtime_error
-from labelbus_runtime.errors import RetryLater, SampleRefused
+from labelbus_runtime.errors import RetryLater, SampleRefused, Unavailable
 from labelbus_studio.answers import Call
 from labelbus_studio.client import StudioClient
 from labelbus_studio.errors import StudioError, StudioRefused
@@ -36,6 +37,7 @@ from labelbus_customblock.relaying import (
 )
 from labelbus_customblock.writes import Asked, write
 
+logger = logging.getLogger(__name__)
 _PROJECT: Final = re.compile(r"/api/(\d{1,18})(/.*)?")
 _PREVIEW: Final = re.compile(r"/raw-data/ai-actions-preview/\d+/proposed-changes")
 _SAMPLE: Final = re.compile(r"/raw-data/(\d{1,18})(?:/([a-z]+))?")
@@ -83,8 +85,9 @@ class ProxyingStudio:
 
     async def _answer(self, request: Request) -> Response:
         key, path = request.headers.get("x-api-key", ""), request.url.path.removeprefix("/v1")
+        visit = self._visits.get(key)
         try:
-            if (visit := self._visits.get(key)) is None:
+            if visit is None:
                 return await self._answer_elsewhere(key, path, request)
             if request.method in ("GET", "HEAD"):
                 return await _read(visit, path, dict(request.query_params))
@@ -96,6 +99,15 @@ class ProxyingStudio:
             return _refusal(200 if status < 400 else status, str(error))
         except (RetryLater, SampleRefused) as error:
             return _refusal(503 if isinstance(error, RetryLater) else 422, error.reason)
+        except Exception as error:  # the ledger is away, or a bug of ours
+            said = str(error)
+            if not isinstance(error, Unavailable):
+                said = f"{type(error).__name__}."
+                logger.exception("A block's request could not be answered: %s %s", request.method, path)
+            fault = RetryLater(f"Labelbus could not answer the block: {said}", code="block-unanswered")
+            if visit is not None:
+                visit.overlay.fault = visit.overlay.fault or fault
+            return _refusal(503, fault.reason)
 
     async def _answer_elsewhere(self, key: str, path: str, request: Request) -> Response:
         """Ask another project. Runs that hold its key share it: a fault of it is a fault of theirs."""

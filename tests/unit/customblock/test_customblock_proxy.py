@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -11,7 +12,8 @@ from labelbus_contracts.labels import BoundingBox, ClassLabel
 from labelbus_customblock.overlay import Overlay
 from labelbus_customblock.parameters import CustomBlockParameters
 from labelbus_customblock.proxy import ProxyingStudio, Visit
-from labelbus_labeling.testing import picture
+from labelbus_labeling.testing import GivenMedia, picture
+from labelbus_runtime.errors import Unavailable
 from labelbus_simulator.models.eyes import answer_with_boxes
 from labelbus_studio.client import StudioClient
 from pydantic import SecretStr
@@ -147,6 +149,18 @@ async def test_another_project_that_shuts_us_out_is_no_fault_of_the_samples(
         answer = await http.get(f"/api/{source.id}")
     assert answer.json()["success"] is False
     assert overlay.fault is not None and overlay.fault.scope == "job"
+
+
+@pytest.mark.parametrize("error", [Unavailable("The ledger is away."), KeyError("a bug")])
+async def test_what_labelbus_cannot_answer_is_no_fault_of_the_samples(
+    http: httpx.AsyncClient, overlay: Overlay, error: Exception
+) -> None:
+    """A block that goes on without a picture has not looked at it: its sample comes again."""
+    task = overlay.samples[1].task
+    overlay.samples[1].task = replace(task, media=GivenMedia(b"", error=error))  # type: ignore[arg-type]
+    answer = await http.get("/api/1/raw-data/1/image")
+    assert (answer.status_code, answer.json()["success"]) == (503, False)
+    assert overlay.fault is not None and overlay.fault.scope == "sample"
 
 
 async def test_refusals_of_studio_come_through(http: httpx.AsyncClient) -> None:
