@@ -16,7 +16,9 @@ BlockOption = Annotated[
 
 
 @app.command("new")
-def new(labeler: Annotated[str, typer.Argument(help="For example owl-vit, or merge.")]) -> None:
+def new(
+    labeler: Annotated[str, typer.Argument(metavar="LABELER", help="For example owl-vit, or merge.")],
+) -> None:
     """Print a commented action file for a labeler."""
     from labelbus_dispatcher.merge import MERGE_REGISTRATION
 
@@ -87,7 +89,7 @@ def remove(name: NameArgument) -> None:
 @app.command("pull")
 def pull(
     action: Annotated[
-        str | None, typer.Argument(metavar="[ACTION]", help="Id or name of Studio's action; else list them.")
+        str | None, typer.Argument(metavar="ACTION", help="Id or name of Studio's action; else list them.")
     ] = None,
     block: BlockOption = None,
 ) -> None:

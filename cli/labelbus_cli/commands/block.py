@@ -9,7 +9,10 @@ SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_int
 """Everything behind the labeler's name is the block's own command line."""
 
 
-def block(ctx: typer.Context, labeler: Annotated[str, typer.Argument(help="For example owl-vit.")]) -> None:
+def block(
+    ctx: typer.Context,
+    labeler: Annotated[str, typer.Argument(metavar="LABELER", help="For example owl-vit.")],
+) -> None:
     """Run a labeler as an Edge Impulse AI labeling block.
 
     It takes the arguments that Studio passes.

@@ -65,7 +65,7 @@ def forget_answers(
 
 
 @tokens_app.command("create")
-def create_token(name: Annotated[str, typer.Argument(help="Who will use it.")]) -> None:
+def create_token(name: Annotated[str, typer.Argument(metavar="NAME", help="Who will use it.")]) -> None:
     """Print a new token. It cannot be shown again."""
     from labelbus_cli.session import opened_ledger
 
@@ -79,7 +79,7 @@ def create_token(name: Annotated[str, typer.Argument(help="Who will use it.")]) 
 
 
 @tokens_app.command("revoke")
-def revoke_token(name: Annotated[str, typer.Argument(help="As it was created.")]) -> None:
+def revoke_token(name: Annotated[str, typer.Argument(metavar="NAME", help="As it was created.")]) -> None:
     """Forget every token of a name."""
     from labelbus_cli.errors import BadInput
     from labelbus_cli.session import opened_ledger
@@ -106,7 +106,7 @@ def key() -> None:
 
 @secrets_app.command("put")
 def put_secret(
-    name: Annotated[str, typer.Argument(help="The name it is found by, without 'ledger:'.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name it is found by, without 'ledger:'.")],
     project: Annotated[int, typer.Option("--project", help="The project that it is for.")],
     env: Annotated[str, typer.Option("--env", help="Read it from this variable instead of stdin.")] = "",
 ) -> None:

@@ -50,7 +50,7 @@ def _labeler() -> None:
 
 @own_app.command("new")
 def new(
-    name: Annotated[str, typer.Argument(help="Small letters, digits and dashes: dark-box.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits and dashes: dark-box.")],
 ) -> None:
     """Write a working labeler package with its test into ./NAME."""
     from labelbus_cli.labelers import all_labelers

@@ -54,7 +54,9 @@ def labeler_detector(host: HostOption = "127.0.0.1", port: PortOption = 8000) ->
 
 @start_app.command("labeler")
 def labeler(
-    name: Annotated[str, typer.Argument(help="For example relabel; see `labelbus labelers list`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="LABELER", help="For example relabel; see `labelbus labelers list`.")
+    ],
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
 ) -> None:

@@ -59,7 +59,7 @@ def _with_driver(url: sa.URL) -> sa.URL:
     if backend == "postgresql":
         return url.set(drivername="postgresql+asyncpg", query=_asyncpg_query(dict(url.query)))
     raise LedgerNotFound(
-        f"LABELBUS_DATABASE_URL names {url.drivername!r} without a usable place. "
+        f"LABELBUS_DATABASE_URL names {url.drivername!r}: neither PostgreSQL nor a SQLite file. "
         "Write postgresql://user:password@host/name or sqlite:///path."
     )
 
