@@ -17,7 +17,7 @@ from labelbus_customblock import registration
 from labelbus_customblock.parameters import CustomBlockParameters
 from labelbus_customblock.runs import Runner
 from labelbus_customblock.settings import COMMANDS_VARIABLE, CustomBlockSettings
-from labelbus_customblock.verdicts import Verdict, verdict
+from labelbus_customblock.verdicts import verdict
 
 _WITHIN_S: Final = 780.0
 """How long a batch may take; samples that nobody came to are sent again."""
@@ -62,7 +62,7 @@ class CustomBlockLabeler:
         found = dict(zip(map(id, fitting), await self._judged(fitting, until), strict=True))
         return [found.get(id(task)) or _misfit(task, parameters) or _lost(task) for task in tasks]
 
-    async def _judged(self, tasks: Sequence[LabelTask], until: float) -> list[Verdict]:
+    async def _judged(self, tasks: Sequence[LabelTask], until: float) -> list[Labeled | Exception]:
         """Run the block for all, and once more for each that could not be judged."""
         if not tasks:
             return []
@@ -72,11 +72,11 @@ class CustomBlockLabeler:
         rest = iter(alone)
         return [one or next(rest)[0] or _lost(task) for task, one in zip(tasks, together, strict=True)]
 
-    async def _run(self, tasks: Sequence[LabelTask], until: float) -> list[Verdict | None]:
+    async def _run(self, tasks: Sequence[LabelTask], until: float) -> list[Labeled | Exception | None]:
         model = shlex.join(tasks[0].parameters_as(CustomBlockParameters).command)[:_NAMED_CHARACTERS]
         try:
             run = await self._runner.run(tasks, until=until)
-        except (RetryLater, SampleRefused) as error:
+        except Exception as error:  # of this run's samples: other runs of the batch go on
             return [error] * len(tasks)
         return [verdict(run.overlay.samples[int(task.sample_id)], run, model=model) for task in tasks]
 

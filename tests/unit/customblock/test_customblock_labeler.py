@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
+from labelbus_contracts.ids import JobId
 from labelbus_contracts.labels import BoundingBox, ClassLabel, LabelPart
 from labelbus_customblock import registration
 from labelbus_customblock.labeler import CustomBlockLabeler
@@ -16,7 +17,8 @@ from labelbus_customblock.parameters import CustomBlockParameters
 from labelbus_customblock.settings import CustomBlockSettings
 from labelbus_labeling.labeler import Labeled, LabelTask, Registration
 from labelbus_labeling.testing import GivenMedia, LabelerConformance
-from labelbus_runtime.errors import RetryLater, SampleRefused
+from labelbus_runtime.errors import RetryLater, SampleRefused, Unavailable
+from labelbus_studio.client import StudioClient
 
 if TYPE_CHECKING:
     from .conftest import Bench
@@ -56,6 +58,22 @@ class TestConformance(LabelerConformance):
 async def outcomes(labeler: CustomBlockLabeler, tasks: Sequence[LabelTask]) -> list[Labeled | Exception]:
     """Label a batch."""
     return list(await labeler.label(tasks))
+
+
+async def test_a_run_that_cannot_begin_leaves_the_others_alone(
+    bench: "Bench", labeler: CustomBlockLabeler
+) -> None:
+    """Of two jobs in a batch the one whose key cannot be read waits; the other's block runs once."""
+    parameters = bench.block(ADD_A_BOX + "open(sys.argv[0] + '.runs', 'a').write('x')\n")
+    one, other = bench.tasks(parameters, 2)
+
+    async def away() -> StudioClient:
+        raise Unavailable("The ledger is away.")
+
+    waiting = replace(other, job_id=JobId("other"), own_studio=away)
+    found = await outcomes(labeler, [one, waiting])
+    assert [type(outcome) for outcome in found] == [Labeled, Unavailable]
+    assert (bench.folder / "block.py.runs").read_text() == "x"
 
 
 async def test_files_that_cannot_be_deleted_cost_no_sample(
