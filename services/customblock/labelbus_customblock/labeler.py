@@ -58,6 +58,8 @@ class CustomBlockLabeler:
         parameters = tasks[0].parameters_as(CustomBlockParameters)
         if not self._settings.allows(parameters.command):
             return [_not_allowed(parameters)] * len(tasks)
+        if steering := self._settings.steering((*parameters.environment, *parameters.secrets)):
+            return [_steered(parameters, steering)] * len(tasks)
         fitting = [task for task in tasks if _misfit(task, parameters) is None]
         found = dict(zip(map(id, fitting), await self._judged(fitting, until), strict=True))
         return [found.get(id(task)) or _misfit(task, parameters) or _lost(task) for task in tasks]
@@ -115,6 +117,16 @@ def _not_allowed(parameters: CustomBlockParameters) -> RetryLater:
     return RetryLater(
         f"This worker may not run {shlex.join(parameters.command)[:_NAMED_CHARACTERS]!r}. Its operator "
         f"allows commands by {COMMANDS_VARIABLE}. Then resume the job.",
+        scope="job",
+        code="block-command",
+    )
+
+
+def _steered(parameters: CustomBlockParameters, variable: str) -> RetryLater:
+    return RetryLater(
+        f"This worker may not run {shlex.join(parameters.command)[:_NAMED_CHARACTERS]!r} with the variable "
+        f"{variable}, which could make another program of it. Drop it from the action, or allow any command "
+        f"by {COMMANDS_VARIABLE}=*. Then resume the job.",
         scope="job",
         code="block-command",
     )

@@ -1,7 +1,8 @@
 """What the operator of a process says about custom blocks. Only the registration reads it."""
 
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final, Self
 
 from labelbus_runtime.errors import SettingsError
@@ -11,6 +12,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 ANY_COMMAND: Final = "*"
 COMMANDS_VARIABLE: Final = "LABELBUS_CUSTOM_BLOCK_COMMANDS"
 _PREFIX: Final = "LABELBUS_CUSTOM_BLOCK_"
+_STEERING: Final = re.compile(
+    r"(LD_|DYLD_|PYTHON|NODE_|NPM_|PERL|RUBY|JAVA|_JAVA|JDK_|GIT_|BASH|DOCKER_|VIRTUAL_ENV|XDG_).*"
+    r"|.*PATH|HOME|ENV|IFS|SHELLOPTS|TMPDIR",
+    re.IGNORECASE,
+)
+"""Variables by which loaders, shells and interpreters find what they run."""
 
 
 class CustomBlockSettings(BaseSettings):
@@ -48,6 +55,11 @@ class CustomBlockSettings(BaseSettings):
         """Return the words that commands must begin with; an empty entry allows any."""
         lines = [line.strip() for line in self.commands.replace(";", "\n").splitlines()]
         return tuple(() if line == ANY_COMMAND else tuple(shlex.split(line)) for line in lines if line)
+
+    def steering(self, names: Iterable[str]) -> str | None:
+        """Return a variable that says what a listed command loads; None where any command may run."""
+        found = sorted(name for name in names if _STEERING.fullmatch(name))
+        return found[0] if found and () not in self.allowed() else None
 
     def allows(self, command: Sequence[str]) -> bool:
         """Tell whether a command may be run here."""

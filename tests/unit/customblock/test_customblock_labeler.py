@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -215,6 +216,21 @@ async def test_a_command_that_is_not_there_pauses_the_job(
     assert isinstance(one, RetryLater)
     assert one.scope == "job"
     assert "'no-such-program' cannot be started" in str(one)
+
+
+@pytest.mark.parametrize("name", ["PATH", "LD_PRELOAD", "PYTHONPATH", "NODE_OPTIONS", "BASH_ENV"])
+async def test_variables_make_no_other_program_of_an_allowed_command(bench: "Bench", name: str) -> None:
+    """Where an operator lists commands, an action names none that says what these load or run."""
+    parameters = bench.block(ADD_A_BOX, environment={name: "/tmp/mine"})
+    allowed = shlex.join(parameters.command)
+    for commands, passes in ((allowed, False), (f"{allowed}; *", True)):
+        made = CustomBlockLabeler(CustomBlockSettings(commands=commands), {})
+        await made.open()
+        (outcome,) = await outcomes(made, bench.tasks(parameters, 1))
+        await made.close()
+        refused = isinstance(outcome, RetryLater) and outcome.code == "block-command"
+        assert refused is not passes
+        assert passes or name in str(outcome)
 
 
 async def test_workers_run_what_their_operator_allows(bench: "Bench", environ: dict[str, str]) -> None:
