@@ -35,7 +35,7 @@ async def cancel(prefix: str) -> str:
         job = await _open_job(ledger, prefix)
         job_id = JobId(job.job_id)
         await _send(ledger, job, _cancel(job_id))
-        if not _is_embedded(job) or await _is_run(ledger, job):
+        if not job.is_embedded or await _is_run(ledger, job):
             return f"Job {job_id} is being cancelled. What is written stays."
         await complete_cancel(ledger, job_id)
         if (await job_of(ledger, job_id)).ended_at is None:
@@ -64,7 +64,7 @@ async def resume(
     """Go on with a process's job here, with a cluster's there; return the exit code."""
     async with opened_jobs() as jobs:
         job = await job_named(jobs, prefix)
-    if _is_embedded(job) and not is_given():
+    if job.is_embedded and not is_given():
         return await go_on(job.job_id, retry_failed=retry_failed, report=report, budget_usd=budget_usd)
     job_id = JobId(job.job_id)
     command = ResumeJob(
@@ -102,7 +102,7 @@ def _still_open(job: JobRow) -> JobRow:
 
 
 async def _send(ledger: Ledger, job: JobRow, command: Message) -> None:
-    if not _is_embedded(job):
+    if not job.is_embedded:
         await publish([command])
         return
     await JobCommands(ledger, carrier_id=job.carrier, labelers={}, wake=_nothing).handle(command)
@@ -120,10 +120,6 @@ def _cancel(job_id: JobId) -> CancelJob:
 
 def _pause(job_id: JobId) -> PauseJob:
     return PauseJob(id=_id("pause_job", job_id), job_id=job_id)
-
-
-def _is_embedded(job: JobRow) -> bool:
-    return job.carrier.startswith("embedded:")
 
 
 def _id(kind: str, job_id: JobId) -> str:

@@ -105,6 +105,16 @@ def only(found: Sequence[JobRow], prefix: str) -> JobRow:
     raise BadInput(f"Several jobs begin with '{prefix}': {ids}. Give more of the id.")
 
 
+def check_can_be_applied(job: JobRow, *, go_on: str) -> None:
+    """Raise `BadInput` for what is no preview, or has not ended: `labelbus jobs GO_ON` sees to that."""
+    if job.mode != "preview":
+        raise BadInput(f"Job {job.job_id} is an applied one; only a preview can be applied.")
+    if job.ended_at is None:
+        raise BadInput(
+            f"Job {job.job_id} is {job.state}. Let it end first: `labelbus jobs {go_on} {job.job_id[:8]}`."
+        )
+
+
 def row_of(job: JobDetail) -> JobRow:
     """Return a job of the HTTP API as the ledger's reports have it."""
     return JobRow(

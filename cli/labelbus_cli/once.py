@@ -1,8 +1,6 @@
 """Run one action, or apply one preview, from the question before it to the summary after it."""
 
-import signal
 import sys
-import threading
 from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
@@ -17,8 +15,9 @@ from labelbus_ledger.reports import JobRow
 from labelbus_runtime.settings import load
 from rich.console import Console
 
-from labelbus_cli.errors import BadInput, CommandError
-from labelbus_cli.job_source import LedgerJobs, job_named
+from labelbus_cli.asking import ask_to_write, check_somebody_answers
+from labelbus_cli.errors import BadInput
+from labelbus_cli.job_source import LedgerJobs, check_can_be_applied, job_named
 from labelbus_cli.plan import Wish, new_job_id, unfinished
 from labelbus_cli.progress import Display, LiveDisplay, PlainDisplay
 from labelbus_cli.runner import Outcome, Work, carry_out, release_of, steps_of
@@ -66,17 +65,9 @@ async def apply_preview(job_id: str, *, yes: bool, on_conflict: OnConflict, repo
     """Write the stored proposals of a preview to Studio, without computing anything."""
     configure_logs()
     async with opened() as session:
-        job = await find(session, job_id)
-        if job.mode != "preview":
-            raise BadInput(f"Job {job.job_id} was applied already; only a preview can be applied.")
-        if job.project_id != session.project.id:
-            raise BadInput(
-                f"Job {job.job_id} is of project {job.project_id}, the API key of {session.project.id}."
-            )
-        if job.ended_at is None:
-            raise BadInput(
-                f"Job {job.job_id} is {job.state}. Let it end first: `labelbus jobs resume {job_id}`."
-            )
+        job = await job_of(session.ledger, job_id)
+        check_can_be_applied(job, go_on="resume")
+        _check_project(session, job)
         wish = Wish(
             project_id=session.project.id,
             action=job.submit.action,
@@ -94,13 +85,10 @@ async def go_on(
     """Go on with a paused or interrupted job in this process."""
     configure_logs()
     async with opened() as session:
-        job = await find(session, job_id)
-        if not job.carrier.startswith("embedded:"):
+        job = await job_of(session.ledger, job_id)
+        if not job.is_embedded:
             raise BadInput(f"Job {job.job_id} belongs to a cluster ({job.carrier}), not to a single process.")
-        if job.project_id != session.project.id:
-            raise BadInput(
-                f"Job {job.job_id} is of project {job.project_id}, the API key of {session.project.id}."
-            )
+        _check_project(session, job)
         if job.ended_at is not None and not retry_failed:
             raise BadInput(
                 f"Job {job.job_id} has {job.state.replace('_', ' ')}. Only --retry-failed reopens it."
@@ -119,11 +107,6 @@ async def go_on(
         outcome = await carry_out(session, work, display, committer=load(CommitterSettings))
         await show(session, outcome, report)
         return outcome.exit_code
-
-
-async def find(session: Session, prefix: str) -> JobRow:
-    """Return the one job whose id starts with `prefix`; `last` is the newest. Raises `BadInput`."""
-    return await job_of(session.ledger, prefix)
 
 
 async def job_of(ledger: Ledger, prefix: str) -> JobRow:
@@ -189,30 +172,22 @@ async def work_for(session: Session, wish: Wish, display: Display, *, new: bool,
     return Work(job_id, steps, labelers, (submit, *wish.more(job_id)))
 
 
+def _check_project(session: Session, job: JobRow) -> None:
+    if job.project_id != session.project.id:
+        raise BadInput(
+            f"Job {job.job_id} is of project {job.project_id}, the API key of {session.project.id}. "
+            "Set the key of the job's project."
+        )
+
+
 async def _ask(session: Session, wish: Wish, *, yes: bool) -> None:
     """Show what would be written and ask. Raises `BadInput` where nobody can answer."""
-    if not yes and not sys.stdin.isatty():
-        raise BadInput("Nobody can be asked whether to write: stdin is no terminal. Give --yes.")
+    check_somebody_answers(yes=yes)
     counted = await survey(session, wish)
     typer.echo(f"Project {session.project.id} ({session.project.name}): {counted.sentence()}.", err=True)
     if not counted.total:
         raise BadInput("There is nothing to write. Widen the action's data filter, or name other samples.")
-    if not yes and not _confirmed():
-        raise CommandError("Nothing was written.")
-
-
-def _confirmed() -> bool:
-    """Ask. asyncio would keep the first Ctrl-C from interrupting the question."""
-    if threading.current_thread() is not threading.main_thread():
-        return typer.confirm("Write to Studio?", err=True)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return typer.confirm("Write to Studio?", err=True)
-    except typer.Abort:  # Ctrl-C, or the end of the input
-        typer.echo(err=True)
-        return False
-    finally:
-        signal.signal(signal.SIGINT, before)
+    ask_to_write(yes=yes)
 
 
 def _user() -> str:

@@ -84,7 +84,7 @@ def report(
 ) -> None:
     """Write an HTML page with counts, failures and pictures."""
     from labelbus_cli.cluster_api import ClusterApi, address, is_given
-    from labelbus_cli.once import find
+    from labelbus_cli.once import job_of
     from labelbus_cli.publishing import write_cluster_report, write_report
     from labelbus_cli.session import configure_logs, opened
 
@@ -94,7 +94,7 @@ def report(
             async with ClusterApi(address()) as api:
                 return await write_cluster_report(api, job, output, pictures=pictures)
         async with opened() as session:
-            return await write_report(session, await find(session, job), output, pictures=pictures)
+            return await write_report(session, await job_of(session.ledger, job), output, pictures=pictures)
 
     typer.echo(f"Report: {loop.run(work()).absolute().as_uri()}")
 

@@ -55,6 +55,11 @@ class JobRow:
     ended_at: float | None
     submit: SubmitJob
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether one process runs it by itself, and no cluster."""
+        return self.carrier.startswith("embedded:")
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
