@@ -1,5 +1,7 @@
 """Write what a job said of each sample as lines of JSON, for other programs."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TextIO
 
 from labelbus_ledger.exports import lines
@@ -13,17 +15,22 @@ from labelbus_cli.session import opened_ledger
 async def export(prefix: str, out: TextIO) -> int:
     """Write one line per proposed or committed sample of a job, by id; return how many."""
     count = 0
+    async with aclosing(_lines(prefix)) as found:
+        async for line in found:
+            out.write(line + "\n")
+            count += 1
+    return count
+
+
+async def _lines(prefix: str) -> AsyncGenerator[str, None]:
     if is_given():
         async with ClusterApi(address()) as api:
             job = await job_named(ClusterJobs(api), prefix)
             async for line in api.export(job.job_id):
-                out.write(line + "\n")
-                count += 1
-        return count
+                yield line
+        return
     async with opened_ledger() as ledger:
         job = await job_of(ledger, prefix)
-        async with ledger.read() as conn:
-            async for line in lines(conn, job):
-                out.write(line + "\n")
-                count += 1
-    return count
+        async with ledger.read() as connection:
+            async for line in lines(connection, job):
+                yield line
