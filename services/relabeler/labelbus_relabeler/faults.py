@@ -22,6 +22,8 @@ _SETUP: Final = frozenset(
         "model_not_found",
     }
 )
+_UNSENT: Final = frozenset({"ConnectError", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
+"""What httpx2 raises before a question is sent. What was sent may be billed, answered or not."""
 _SHOWN: Final = 200
 """Characters of a provider's message that an error repeats."""
 
@@ -38,9 +40,12 @@ def mapped(
         return _by_status(error, provider, model, key)
     if isinstance(error, openai.APIConnectionError):
         cause = type(error.__cause__ or error).__name__
-        return RetryLater(f"{provider} cannot be reached: {cause}.", code="provider-unreachable")
+        if cause in _UNSENT:
+            return RetryLater(f"{provider} cannot be reached: {cause}.", code="provider-unreachable")
+        fact = f"The connection to {provider} broke before its answer: {cause}."
+        return RetryLater(fact, code="lost-answer")
     fact = f"{provider} gave an answer that cannot be read: {shortened(_hidden(str(error), key))}."
-    return RetryLater(f"{fact} Check OPENAI_BASE_URL.", code="provider-answer")
+    return RetryLater(f"{fact} Check OPENAI_BASE_URL.", code="lost-answer")
 
 
 def shortened(text: str) -> str:

@@ -146,7 +146,7 @@ class Provider:
             completion = Completion.model_validate_json(body)
         except ValidationError as error:
             fact = f"{self.name} gave an answer that is no chat completion. Check OPENAI_BASE_URL."
-            raise RetryLater(fact, code="provider-answer") from error
+            raise RetryLater(fact, code="lost-answer") from error
         usage, answered = completion.used(seconds), completion.model or model
         cached, written = completion.cached_tokens, completion.written_tokens
         costs = (

@@ -215,6 +215,7 @@ async def test_unknown_price(shop: Shop) -> None:
         (SampleRefused("The image is too small."), 0.0),
         (RetryLater("The provider is down."), 0.0),
         (RetryLater("No answer came within 60 s.", code="timeout"), 0.10),
+        (RetryLater("The connection broke.", code="lost-answer"), 0.10),
         (KeyError("a bug of ours"), 0.10),
     ],
 )

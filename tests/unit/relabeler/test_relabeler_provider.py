@@ -1,5 +1,6 @@
 """What providers answer and refuse, and what the runtime does about it."""
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,21 @@ async def test_a_dead_server_is_said_to_be(stand: "Stand") -> None:
     """Nobody listens there."""
     with pytest.raises(RetryLater, match="cannot be reached"):
         await ask({"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
+
+
+async def test_a_connection_lost_after_the_question_may_have_cost() -> None:
+    """It is not asked again in place: its budget holds one answer."""
+    asked = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(RetryLater, match="broke before its answer") as fault:
+            await ask({"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1"})
+    assert (fault.value.code, len(asked)) == ("lost-answer", 1)
 
 
 async def test_what_is_no_completion_is_no_answer(stand: "Stand") -> None:

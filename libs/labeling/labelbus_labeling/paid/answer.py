@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1.events import Usage
@@ -46,6 +46,10 @@ class Answer:
     calls: int = 1
 
 
+UNKNOWN_ENDS: Final = frozenset({"timeout", "lost-answer"})
+"""Codes of calls that were sent but came to no answer that can be read: they may have been billed."""
+
+
 class PartlyBilled(Exception):
     """Some calls of a question were billed before `error` ended it."""
 
@@ -73,7 +77,7 @@ class PaidCalls(Protocol):
         `call` is awaited at most a few times, and never while an equal one of this process runs. It
         answers whatever the provider billed, however useless, and raises only where nothing was:
         `RetryLater(code="rate", after_s=…)` for a 429, which every worker of the key then heeds. What
-        it raises with code "timeout" (sent, but not answered), or unclassified, counts as the worst case.
+        it raises with a code of `UNKNOWN_ENDS`, or unclassified, counts as the worst case.
         Of a question of several calls it may raise `PartlyBilled`; its `error` is then raised here.
 
         Raises `RetryLater` of scope "job" and code "budget" where the job's budget cannot bear the worst

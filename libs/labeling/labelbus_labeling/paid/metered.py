@@ -14,7 +14,7 @@ from labelbus_ledger.rates import HORIZON_S, TooSoon
 from labelbus_ledger.spending import AnswerKey, Budget, KeptAnswer, Reserved, Settlement, Wish
 from labelbus_runtime.errors import RetryLater, SampleRefused
 
-from labelbus_labeling.paid.answer import Answer, Estimate, PartlyBilled
+from labelbus_labeling.paid.answer import UNKNOWN_ENDS, Answer, Estimate, PartlyBilled
 from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.paid.till import Till
 
@@ -23,7 +23,6 @@ Call: TypeAlias = Callable[[], Awaitable[Answer]]
 _FREEZE_S: Final = 5.0  # where a 429 does not say how long
 _NAP_S: Final = 0.25  # who waited longer looks again whether the key was frozen meanwhile
 _AGAIN_S: Final = 0.2  # how often to look whether calls under way have left money over
-_UNKNOWN_END: Final = "timeout"
 
 
 class Register:
@@ -161,7 +160,7 @@ class Metered:
             self.bought = _sum(self.bought, used)
             raise fault.error from fault
         except (RetryLater, SampleRefused) as error:
-            if error.code != _UNKNOWN_END:
+            if error.code not in UNKNOWN_ENDS:
                 freeze_s = _freeze_s(error) if error.code == "rate" else 0.0
                 settlement = Settlement(reserved, 0.0, used_tokens=0, freeze_s=freeze_s)
             raise
