@@ -18,7 +18,7 @@ from labelbus_cli.cluster_api import is_given
 from labelbus_cli.errors import BadInput
 from labelbus_cli.job_source import job_named, opened_jobs
 from labelbus_cli.once import go_on, job_of
-from labelbus_cli.ownership import owner_of
+from labelbus_cli.ownership import is_run
 from labelbus_cli.session import KEY_VARIABLE, configure_logs, opened, opened_ledger
 
 
@@ -110,8 +110,7 @@ async def _send(ledger: Ledger, job: JobRow, command: Message) -> None:
 
 async def _is_run(ledger: Ledger, job: JobRow) -> bool:
     async with ledger.read() as connection:
-        owner = await owner_of(connection, job.carrier)
-    return owner is not None and owner.may_live
+        return await is_run(connection, job.carrier)
 
 
 def _cancel(job_id: JobId) -> CancelJob:

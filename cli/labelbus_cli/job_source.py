@@ -12,6 +12,7 @@ from labelbus_ledger.reports import JobRow, Progress
 
 from labelbus_cli.cluster_api import ClusterApi, address, is_given
 from labelbus_cli.errors import BadInput
+from labelbus_cli.ownership import is_run
 from labelbus_cli.session import opened_ledger
 
 LAST = "last"
@@ -26,6 +27,9 @@ class JobSource(Protocol):
 
     async def look(self, job_id: str) -> tuple[JobRow, Progress] | None:
         """Return a job and how far it is; None where nobody has taken it up."""
+
+    async def is_interrupted(self, job: JobRow) -> bool:
+        """Tell whether a job should run, but its process is gone."""
 
     async def ending(self, job_id: str) -> Ending:
         """Return what is to be said of a job at its end."""
@@ -47,6 +51,13 @@ class LedgerJobs:
         async with self._ledger.read() as connection:
             job = await reports.find_job(connection, job_id)
             return None if job is None else (job, await reports.progress(connection, job_id))
+
+    async def is_interrupted(self, job: JobRow) -> bool:
+        """Tell whether a job should run, but its process is gone."""
+        if not job.is_embedded or job.ended_at is not None or job.state == "paused":
+            return False
+        async with self._ledger.read() as connection:
+            return not await is_run(connection, job.carrier)
 
     async def ending(self, job_id: str) -> Ending:
         """Return what is to be said of a job at its end."""
@@ -70,6 +81,10 @@ class ClusterJobs:
         """Return a job and how far it is; None where nobody has taken it up."""
         found = await self._api.job(job_id)
         return None if found is None else (row_of(found), progress_of(found))
+
+    async def is_interrupted(self, job: JobRow) -> bool:
+        """Return False: a cluster's jobs belong to no single process."""
+        return False
 
     async def ending(self, job_id: str) -> Ending:
         """Return what is to be said of a job at its end."""

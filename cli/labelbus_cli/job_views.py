@@ -41,7 +41,8 @@ async def print_list(limit: int) -> None:
         for job in found:
             looked = await jobs.look(job.job_id)
             if looked is not None:
-                table.add_row(*map(Text, _line(*looked)))
+                is_interrupted = await jobs.is_interrupted(looked[0])
+                table.add_row(*map(Text, _line(*looked, is_interrupted=is_interrupted)))
     if not found:
         typer.echo("There is no job yet. `labelbus run ACTION` makes one.")
         return
@@ -55,6 +56,7 @@ class _Known:
     job: JobRow
     progress: Progress
     ending: Ending
+    is_interrupted: bool
 
 
 async def print_one(prefix: str) -> None:
@@ -80,7 +82,7 @@ async def print_one(prefix: str) -> None:
     print_failures(console, said.failures)
     for line in filter(None, (of_disabled(said.disabled, job), of_videos(said.videos))):
         typer.echo(line)
-    typer.echo(closing(job, known.progress, interrupted=False))
+    typer.echo(closing(job, known.progress, interrupted=known.is_interrupted))
 
 
 async def print_json(prefix: str) -> None:
@@ -93,6 +95,7 @@ async def print_json(prefix: str) -> None:
         "action": job.submit.action.model_dump(mode="json", exclude_defaults=True),
         "mode": job.mode,
         "state": job.state,
+        "interrupted": known.is_interrupted,
         "reason": job.reason,
         "run": job.run,
         "carrier": job.carrier,
@@ -114,18 +117,19 @@ async def follow(prefix: str) -> int:
     display = new_display()
     async with opened_jobs() as jobs:
         job = await _taken_up(jobs, prefix, display)
-        counted = Progress()
+        counted, is_interrupted = Progress(), False
         display.begin(steps_of(job))
         try:
             while True:
                 job, counted = await jobs.look(job.job_id) or (job, counted)
                 display.update(counted, job.total if job.selected else None)
-                if job.ended_at is not None or job.state == "paused":
+                is_interrupted = await jobs.is_interrupted(job)
+                if job.ended_at is not None or job.state == "paused" or is_interrupted:
                     break
                 await asyncio.sleep(_LOOK_EVERY_S)
         finally:
             display.end()
-    typer.echo(closing(job, counted, interrupted=False))
+    typer.echo(closing(job, counted, interrupted=is_interrupted))
     return exit_code(job, counted)
 
 
@@ -148,7 +152,8 @@ async def _known(prefix: str) -> _Known:
     async with opened_jobs() as jobs:
         job = await job_named(jobs, prefix)
         job, counted = await jobs.look(job.job_id) or (job, Progress())
-        return _Known(job, counted, await jobs.ending(job.job_id))
+        ending = await jobs.ending(job.job_id)
+        return _Known(job, counted, ending, await jobs.is_interrupted(job))
 
 
 def _cost(said: Ending) -> str:
@@ -169,9 +174,9 @@ def _iso(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def _line(job: JobRow, counted: Progress) -> tuple[str, ...]:
+def _line(job: JobRow, counted: Progress, *, is_interrupted: bool) -> tuple[str, ...]:
     age = duration(time.time() - job.created_at)
-    state = job.state.replace("_", " ")
+    state = "interrupted" if is_interrupted else job.state.replace("_", " ")
     samples = f"{counted.done}/{counted.total}"
     return (job.job_id[:12], job.action_name, str(job.project_id), job.mode, state, samples, age)
 

@@ -54,6 +54,12 @@ async def owner_of(conn: AsyncConnection, carrier_id: str) -> Owner | None:
     return Owner(host, pid, row.expires_at - time.time(), is_dead)
 
 
+async def is_run(conn: AsyncConnection, carrier_id: str) -> bool:
+    """Tell whether the process that runs an embedded carrier may be alive."""
+    owner = await owner_of(conn, carrier_id)
+    return owner is not None and owner.may_live
+
+
 def committer_of(carrier_id: str) -> str:
     """Return what the tokens of an embedded process's claims begin with."""
     return carrier_id.rpartition(":")[2].replace("-", "")

@@ -42,7 +42,10 @@ def test_an_ended_job_is_not_taken_up(world: World) -> None:
 
 
 def test_a_second_ctrl_c_ends_at_once(world: World) -> None:
-    """The first waits for the writes that run, the second does not; running again finishes the job."""
+    """The first waits for the writes that run, the second does not; running again finishes the job.
+
+    Meanwhile the job is called what it is, and nobody who watches it waits for ever.
+    """
     world.studio.faults.add(Fault("latency", route="set-boxes", latency_s=8))
     ids = world.ids_file()
     process = world.started("run", world.action_file(), "--data-ids-file", ids, "--apply", "--yes")
@@ -52,6 +55,9 @@ def test_a_second_ctrl_c_ends_at_once(world: World) -> None:
     assert any("Finishing what runs" in line for line in process.stdout)
     said = kill(process, signal.SIGINT)
     assert (process.returncode, "Interrupted." in said) == (1, True)
+    watched = world.labelbus("jobs", "watch", "last")
+    assert (watched.exit_code, "was interrupted" in watched.output) == (1, True)
+    assert "interrupted" in world.labelbus("jobs", "list").output
     world.studio.faults.clear()
     again = world.run("--apply", "--yes")
     assert again.exit_code == 0, again.output
