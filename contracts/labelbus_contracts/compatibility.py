@@ -1,16 +1,18 @@
-"""Compare two JSON Schemas: what was valid under the old one must be valid under the new one."""
+"""Compare two JSON Schemas of one major version: an optional field may be new, nothing else may differ.
+
+What narrows breaks older writers, what widens breaks older readers, and during an upgrade both run at once.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 Schema: TypeAlias = Mapping[str, Any]  # JSON as `json.loads` returns it
-_LOWER: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems")
-_UPPER: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
-_TYPES: Final[dict[type, str]] = {str: "string", bool: "boolean", int: "integer", float: "number"}
+_WORDS: Final = frozenset({"title", "description", "examples", "deprecated", "$comment", "$schema"})
+_APART: Final = _WORDS | {"$ref", "$defs", "properties", "required"}
 
 
 def breaking(old: Schema, new: Schema) -> list[str]:
-    """Return what breaks, one line each: removed fields, new required ones, narrowed types and values."""
+    """Return every difference that is not a new optional field or other words, one line each."""
     return list(_Comparison(old, new).compare(old, new, "$"))
 
 
@@ -26,28 +28,14 @@ class _Comparison:
         pair = (str(old.get("$ref", "")), str(new.get("$ref", "")))
         if all(pair):
             if pair in self._seen:
+                yield from _rules(_beside(old), _beside(new), where)
                 return
             self._seen.add(pair)
         old, new = _resolved(old, self._old), _resolved(new, self._new)
-        if "anyOf" in old or "anyOf" in new:
-            yield from self._variants(old, new, where)
-            return
-        if not _types(old) <= _types(new) and _types(new):
-            yield f"{where}: {_shown(old)} became {_shown(new)}"
-            return
-        yield from _values(old, new, where)
-        yield from _bounds(old, new, where)
         yield from self._fields(old, new, where)
-        yield from self._items(old, new, where)
-
-    def _variants(self, old: Schema, new: Schema, where: str) -> Iterator[str]:
-        """Every old variant must be allowed by some new one."""
-        for variant in old.get("anyOf", [old]):
-            if not any(self._fits(variant, candidate) for candidate in new.get("anyOf", [new])):
-                yield f"{where}: {_shown(_resolved(variant, self._old))} is not allowed any more"
-
-    def _fits(self, old: Schema, new: Schema) -> bool:
-        return not list(_Comparison(self._old, self._new).compare(old, new, ""))
+        yield from _rules(old, new, where)
+        for name in sorted((old.keys() & new.keys()) - _APART - {"default"}):
+            yield from self._inside(old[name], new[name], where if name == "anyOf" else f"{where}[]")
 
     def _fields(self, old: Schema, new: Schema, where: str) -> Iterator[str]:
         before, after = old.get("properties", {}), new.get("properties", {})
@@ -56,68 +44,72 @@ class _Comparison:
                 yield f"{where}.{name}: the field was removed"
             else:
                 yield from self.compare(schema, after[name], f"{where}.{name}")
-        for name in sorted(set(new.get("required", ())) - set(old.get("required", ()))):
+        needed, needed_now = set(old.get("required", ())), set(new.get("required", ()))
+        for name in sorted(needed_now - needed):
             yield f"{where}.{name}: the field is required now"
+        for name in sorted((needed - needed_now) & after.keys()):
+            yield f"{where}.{name}: the field may be left out now"
 
-    def _items(self, old: Schema, new: Schema, where: str) -> Iterator[str]:
-        for name in ("items", "additionalProperties"):
-            before, after = old.get(name), new.get(name)
-            if isinstance(before, Mapping) and isinstance(after, Mapping):
-                yield from self.compare(before, after, f"{where}[]")
-            elif before not in (None, False) and after is False:
-                yield f"{where}: {name} are not allowed any more"
-            elif before in (None, True) and isinstance(after, Mapping) and after and _types(old) & {"array"}:
-                yield f"{where}: items are restricted now"
+    def _inside(self, old: Any, new: Any, where: str) -> Iterator[str]:
+        """Compare schemas that a schema holds: of items, or of the variants of a value."""
+        if _is_schema(old) and _is_schema(new):
+            yield from self.compare(old, new, where)
+        elif _are_schemas(old) and _are_schemas(new):
+            for one, other in zip(old, new, strict=False):
+                yield from self.compare(one, other, where)
+
+
+def _rules(old: Schema, new: Schema, where: str) -> Iterator[str]:
+    """Compare what a schema says of its value itself: type, choices, bounds, default."""
+    for name in sorted((old.keys() | new.keys()) - _APART):
+        if not _same_rule(name, old, new):
+            yield f"{where}: {name} {_shown(old.get(name))} became {_shown(new.get(name))}"
+
+
+def _same_rule(name: str, old: Schema, new: Schema) -> bool:
+    if name not in old or name not in new:
+        return False
+    before, after = old[name], new[name]
+    if name == "default":
+        return _holds(before, after)
+    if name == "enum":
+        return sorted(map(repr, before)) == sorted(map(repr, after))
+    if _is_schema(before) and _is_schema(after):
+        return True  # compared inside
+    if _are_schemas(before) and _are_schemas(after):
+        return len(before) == len(after)
+    return bool(before == after)
+
+
+def _holds(before: Any, after: Any) -> bool:
+    """Tell whether a default says what it said; a value's new optional fields may show in it."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return all(name in after and _holds(value, after[name]) for name, value in before.items())
+    return bool(before == after)
+
+
+def _is_schema(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _are_schemas(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_schema, value))
+
+
+def _beside(schema: Schema) -> Schema:
+    return {name: value for name, value in schema.items() if name != "$ref"}
 
 
 def _resolved(schema: Schema, document: Schema) -> Schema:
+    """Return what a reference means, with what is said beside it."""
     reference = schema.get("$ref")
     if reference is None:
         return schema
-    found: Schema = document["$defs"][str(reference).removeprefix("#/$defs/")]
-    return found
+    return {**document["$defs"][str(reference).removeprefix("#/$defs/")], **_beside(schema)}
 
 
-def _types(schema: Schema) -> set[str]:
-    """Return the types that a schema allows; none means any. A number may be an integer."""
-    if "const" in schema:
-        return {_TYPES[type(schema["const"])]}
-    types = schema.get("type", [_TYPES[type(value)] for value in schema.get("enum", ())])
-    allowed = {types} if isinstance(types, str) else set(types)
-    return allowed | {"integer"} if "number" in allowed else allowed
-
-
-def _values(old: Schema, new: Schema, where: str) -> Iterator[str]:
-    before, after = _choices(old), _choices(new)
-    if after is None:
-        return
-    if before is None:
-        yield f"{where}: only {', '.join(map(str, after))} are allowed now"
-        return
-    for value in before:
-        if value not in after:
-            yield f"{where}: {value!r} is not allowed any more"
-
-
-def _choices(schema: Schema) -> list[object] | None:
-    if "const" in schema:
-        return [schema["const"]]
-    return list(schema["enum"]) if "enum" in schema else None
-
-
-def _bounds(old: Schema, new: Schema, where: str) -> Iterator[str]:
-    for name in (*_LOWER, *_UPPER):
-        before, after = old.get(name), new.get(name)
-        if after is None:
-            continue
-        is_lower = name in _LOWER
-        if before is None or (after > before if is_lower else after < before):
-            yield f"{where}: {name} {before} became {after}"
-    if new.get("pattern") is not None and new.get("pattern") != old.get("pattern"):
-        yield f"{where}: pattern {old.get('pattern')} became {new['pattern']}"
-    if new.get("format") is not None and new.get("format") != old.get("format"):
-        yield f"{where}: format {old.get('format')} became {new['format']}"
-
-
-def _shown(schema: Schema) -> str:
-    return str(schema.get("title") or " or ".join(sorted(_types(schema))) or "anything")
+def _shown(value: Any) -> str:
+    """Write a rule in one line; variants by their names."""
+    if _are_schemas(value) and value:
+        return " or ".join(str(one.get("type") or one.get("$ref", "anything")) for one in value)
+    return "none" if value is None else repr(value)
