@@ -1,119 +1,74 @@
 """The relabeler service: four labelers that ask vision language models."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from labelbus_labeling.labeler import FormSecret, Labeler, Registration
+from labelbus_contracts.jobs import DataFilter
+from labelbus_labeling.labeler import FormSecret, Labeler, LabelerParameters, OperatesOn, Registration
+
+from labelbus_relabeler.choosing import frames_per_second, unlabeled, with_boxes
+from labelbus_relabeler.parameters import (
+    DetectParameters,
+    ImagesParameters,
+    RelabelParameters,
+    ValidateParameters,
+)
 
 _TIMEOUT_S: Final = 900.0
 """For a sample with many boxes on a busy key; each call has its own timeout."""
 
 
-def relabel() -> "Registration":
-    """Register `relabel`. The SDK is imported when a labeler is opened."""
-    from labelbus_labeling.labeler import Registration
-
-    from labelbus_relabeler.parameters import RelabelParameters
-
-    def make(environ: Mapping[str, str]) -> "Labeler":
-        from labelbus_relabeler.labeler import make_labeler
-        from labelbus_relabeler.relabeling import relabeled
-        from labelbus_relabeler.settings import DEFAULT_MODEL
-
-        return make_labeler(environ, relabeled, DEFAULT_MODEL)
-
-    return Registration(
-        name="relabel",
-        title="Bounding box re-labeling with GPT",
-        operates_on=frozenset({"images_object_detection"}),
-        parameters=RelabelParameters,
-        make=make,
-        timeout_s=_TIMEOUT_S,
-        secrets=(_openai_key(),),
-    )
+def relabel() -> Registration:
+    """Register `relabel`."""
+    return _registered("relabel", "Bounding box re-labeling with GPT", RelabelParameters)
 
 
-def images() -> "Registration":
+def images() -> Registration:
     """Register `images`."""
-    from labelbus_labeling.labeler import Registration
-
-    from labelbus_relabeler.choosing import frames_per_second, unlabeled
-    from labelbus_relabeler.parameters import ImagesParameters
-
-    def make(environ: Mapping[str, str]) -> "Labeler":
-        from labelbus_relabeler.labeler import make_labeler
-        from labelbus_relabeler.naming import labeled
-        from labelbus_relabeler.settings import DEFAULT_MODEL
-
-        return make_labeler(environ, labeled, DEFAULT_MODEL)
-
-    return Registration(
-        name="images",
-        title="Image labeling with GPT",
-        operates_on=frozenset({"images_single_label"}),
-        parameters=ImagesParameters,
-        make=make,
-        timeout_s=_TIMEOUT_S,
-        secrets=(_openai_key(),),
+    return _registered(
+        "images",
+        "Image labeling with GPT",
+        ImagesParameters,
+        operates_on="images_single_label",
         splits_videos=frames_per_second,
         chooses=unlabeled,
     )
 
 
-def validate() -> "Registration":
+def validate() -> Registration:
     """Register `validate`."""
-    from labelbus_labeling.labeler import Registration
-
-    from labelbus_relabeler.choosing import with_boxes
-    from labelbus_relabeler.parameters import ValidateParameters
-
-    def make(environ: Mapping[str, str]) -> "Labeler":
-        from labelbus_relabeler.dataset import DatasetLabels
-        from labelbus_relabeler.labeler import make_labeler
-        from labelbus_relabeler.settings import DEFAULT_MODEL
-        from labelbus_relabeler.validation import validated
-
-        return make_labeler(environ, partial(validated, dataset=DatasetLabels()), DEFAULT_MODEL)
-
-    return Registration(
-        name="validate",
-        title="Bounding box validation with GPT",
-        operates_on=frozenset({"images_object_detection"}),
-        parameters=ValidateParameters,
-        make=make,
-        timeout_s=_TIMEOUT_S,
-        secrets=(_openai_key(),),
-        chooses=with_boxes,
-    )
+    return _registered("validate", "Bounding box validation with GPT", ValidateParameters, chooses=with_boxes)
 
 
-def detect_llm() -> "Registration":
+def detect_llm() -> Registration:
     """Register `detect-llm`."""
-    from labelbus_labeling.labeler import Registration
+    return _registered("detect-llm", "Bounding box labeling with GPT", DetectParameters)
 
-    from labelbus_relabeler.parameters import DetectParameters
 
-    def make(environ: Mapping[str, str]) -> "Labeler":
-        from labelbus_relabeler.detection import detected
-        from labelbus_relabeler.labeler import make_labeler
-        from labelbus_relabeler.settings import DETECTION_MODEL
-
-        return make_labeler(environ, detected, DETECTION_MODEL)
-
+def _registered(
+    name: str,
+    title: str,
+    parameters: type[LabelerParameters],
+    *,
+    operates_on: OperatesOn = "images_object_detection",
+    splits_videos: Callable[[LabelerParameters], int | None] | None = None,
+    chooses: Callable[[LabelerParameters], DataFilter] | None = None,
+) -> Registration:
     return Registration(
-        name="detect-llm",
-        title="Bounding box labeling with GPT",
-        operates_on=frozenset({"images_object_detection"}),
-        parameters=DetectParameters,
-        make=make,
+        name=name,
+        title=title,
+        operates_on=frozenset({operates_on}),
+        parameters=parameters,
+        make=partial(_make, name),
         timeout_s=_TIMEOUT_S,
-        secrets=(_openai_key(),),
+        secrets=(FormSecret("OPENAI_API_KEY", "OpenAI API Key", "A key of OpenAI's API."),),
+        splits_videos=splits_videos,
+        chooses=chooses,
     )
 
 
-def _openai_key() -> "FormSecret":
-    from labelbus_labeling.labeler import FormSecret
+def _make(name: str, environ: Mapping[str, str]) -> Labeler:
+    from labelbus_relabeler.labeler import make_labeler
 
-    return FormSecret("OPENAI_API_KEY", "OpenAI API Key", "A key of OpenAI's API.")
+    return make_labeler(name, environ)

@@ -1,14 +1,20 @@
-"""What the labelers have in common: one provider, and tasks that are answered side by side."""
+"""The four labelers: one provider, and tasks that are answered side by side, each by its own work."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from labelbus_labeling.each import label_each
 from labelbus_labeling.labeler import Labeled, LabelTask
 from labelbus_labeling.paid import Prices
 
 from labelbus_relabeler.asking import Asker
+from labelbus_relabeler.dataset import DatasetLabels
+from labelbus_relabeler.detection import detected
+from labelbus_relabeler.naming import labeled
 from labelbus_relabeler.provider import Provider
-from labelbus_relabeler.settings import ProviderSettings
+from labelbus_relabeler.relabeling import relabeled
+from labelbus_relabeler.settings import DEFAULT_MODEL, DETECTION_MODEL, ProviderSettings
+from labelbus_relabeler.validation import validated
 
 Work = Callable[[LabelTask, Asker], Awaitable[Labeled]]
 """One labeler's part: from a task to its draft. Raises `SampleRefused`, `RetryLater`."""
@@ -34,8 +40,19 @@ class VisionLabeler:
         return await label_each(batch, lambda task: self._work(task, self._asker))
 
 
-def make_labeler(environ: Mapping[str, str], work: Work, default_model: str) -> VisionLabeler:
-    """Build a labeler from the environment. Raises `SettingsError`."""
+def make_labeler(name: str, environ: Mapping[str, str]) -> VisionLabeler:
+    """Build one of the four from the environment. Raises `SettingsError`."""
     settings = ProviderSettings.from_environment(environ)
     provider = Provider(settings, prices=Prices.of(environ))
-    return VisionLabeler(Asker(provider, default_model), work)
+    model = DETECTION_MODEL if name == "detect-llm" else DEFAULT_MODEL
+    return VisionLabeler(Asker(provider, model), _work(name))
+
+
+def _work(name: str) -> Work:
+    works: dict[str, Work] = {
+        "detect-llm": detected,
+        "images": labeled,
+        "relabel": relabeled,
+        "validate": partial(validated, dataset=DatasetLabels()),
+    }
+    return works[name]
