@@ -1,23 +1,19 @@
 """The audio service: the labeler `audio` names what is heard, window by window, in words of AudioSet."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from labelbus_labeling.labeler import Labeler, Registration
+from labelbus_labeling.labeler import FormSecret, Labeler, Registration
+
+from labelbus_audio.parameters import AudioParameters
 
 _KEY_HELP = "An API Key that gives access to Hugging Face. Not needed where the model runs in the block."
 
 
-def registration() -> "Registration":
+def registration() -> Registration:
     """Register `audio`. The engines' libraries are imported when the labeler is made.
 
     The timeout covers a long clip on a CPU, at seconds per window.
     """
-    from labelbus_labeling.labeler import FormSecret, Registration
-
-    from labelbus_audio.parameters import AudioParameters
-
     return Registration(
         name="audio",
         title="Audio labeling with AudioSet",
@@ -32,7 +28,7 @@ def registration() -> "Registration":
     )
 
 
-def _make(environ: Mapping[str, str]) -> "Labeler":
+def _make(environ: Mapping[str, str]) -> Labeler:
     from labelbus_audio.labeler import make_labeler
 
     return make_labeler(environ)

@@ -1,18 +1,14 @@
 """The classifier service: the labeler `pretrained` has the impulse of another project label images."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from labelbus_labeling.labeler import Labeler, Registration
+from labelbus_labeling.labeler import Labeler, Registration
+
+from labelbus_classifier.parameters import PretrainedParameters
 
 
-def registration() -> "Registration":
+def registration() -> Registration:
     """Register `pretrained`. Studio does the computing, so many samples are worked on at once."""
-    from labelbus_labeling.labeler import Registration
-
-    from labelbus_classifier.parameters import PretrainedParameters
-
     return Registration(
         name="pretrained",
         title="Image labeling with pretrained models",
@@ -26,7 +22,7 @@ def registration() -> "Registration":
     )
 
 
-def _make(environ: Mapping[str, str]) -> "Labeler":
+def _make(environ: Mapping[str, str]) -> Labeler:
     from labelbus_classifier.labeler import PretrainedLabeler
 
     return PretrainedLabeler()

@@ -1,21 +1,17 @@
 """The custom block service: any program of Edge Impulse's AI labeling block interface labels as a step."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from labelbus_labeling.labeler import Labeler, Registration
+from labelbus_labeling.labeler import Labeler, Registration
+
+from labelbus_customblock.parameters import MOST_SAMPLES, CustomBlockParameters
 
 
-def registration() -> "Registration":
+def registration() -> Registration:
     """Register `custom-block`. Samples gather for a moment, because starting a block may be expensive.
 
     A batch, and what waits behind it, should be done before a dispatcher sends samples again (900 s).
     """
-    from labelbus_labeling.labeler import Registration
-
-    from labelbus_customblock.parameters import MOST_SAMPLES, CustomBlockParameters
-
     return Registration(
         name="custom-block",
         title="A custom AI labeling block",
@@ -30,7 +26,7 @@ def registration() -> "Registration":
     )
 
 
-def _make(environ: Mapping[str, str]) -> "Labeler":
+def _make(environ: Mapping[str, str]) -> Labeler:
     from labelbus_customblock.labeler import CustomBlockLabeler
     from labelbus_customblock.settings import CustomBlockSettings
 

@@ -1,21 +1,17 @@
 """The detector service: the labeler `owl-vit` finds what a text prompt names and draws boxes around it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from labelbus_labeling.labeler import Labeler, Registration
+from labelbus_labeling.labeler import Labeler, Registration
+
+from labelbus_detector.parameters import OwlVitParameters
 
 
-def registration() -> "Registration":
+def registration() -> Registration:
     """Register `owl-vit`. The model's libraries are imported when the labeler is made.
 
     The timeout covers the first answer of a cold GPU elsewhere (10 minutes) and a CPU's queue.
     """
-    from labelbus_labeling.labeler import Registration
-
-    from labelbus_detector.parameters import OwlVitParameters
-
     return Registration(
         name="owl-vit",
         title="Bounding box labeling with OWL-ViT",
@@ -29,7 +25,7 @@ def registration() -> "Registration":
     )
 
 
-def _make(environ: Mapping[str, str]) -> "Labeler":
+def _make(environ: Mapping[str, str]) -> Labeler:
     from labelbus_detector.labeler import make_labeler
 
     return make_labeler(environ)
