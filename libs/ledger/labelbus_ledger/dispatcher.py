@@ -4,6 +4,7 @@ Functions take an open connection; the caller's transaction is the unit. Times a
 """
 
 import hashlib
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
@@ -401,6 +402,14 @@ async def any_claim(conn: AsyncConnection, job_id: JobId) -> bool:
     holds = splits.c.frames.is_(None) & (splits.c.expires_at > now_of(conn))
     splitting = sa.exists().where(splits.c.job_id == job_id, holds)
     return bool(await conn.scalar(sa.select(claimed | splitting)))
+
+
+async def frames_of(conn: AsyncConnection, project_id: ProjectId, videos: Collection[SampleId]) -> list[int]:
+    """Return the frames of videos that the committer has had split, as far as it has written them down."""
+    query = sa.select(splits.c.frames).where(
+        splits.c.project_id == project_id, splits.c.sample_id.in_(videos), splits.c.frames.is_not(None)
+    )
+    return [one for text in (await conn.execute(query)).scalars() for one in json.loads(text)]
 
 
 async def take_back(conn: AsyncConnection, job_id: JobId) -> None:

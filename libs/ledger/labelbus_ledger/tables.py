@@ -170,6 +170,7 @@ splits = sa.Table(  # of videos into frames; a row stays, so that none is split 
     sa.Column("asked_at", sa.Double, nullable=False),
     sa.Column("studio_job_id", sa.BigInteger),  # Studio's own, where it splits in one
     sa.Column("frames", sa.Text),  # their ids, once the video is split
+    sa.Column("stem", sa.Text),  # what their names begin with; none in rows of versions before the fourth
 )
 
 proposals = sa.Table(

@@ -53,7 +53,11 @@ class Committer:
             propose=SampleProposer(self._batches, access=access, job_states=job_states, settings=settings),
             commit=self._commit,
             split=VideoSplitter(
-                SplitRows(ledger), access=access, job_states=job_states, settings=settings, process=process
+                SplitRows(ledger, longest_s=settings.split_wait_s),
+                access=access,
+                job_states=job_states,
+                settings=settings,
+                process=process,
             ),
             finish=JobFinisher(self._rows, access=access, settings=settings),
         )

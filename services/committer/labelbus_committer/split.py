@@ -1,7 +1,9 @@
 """Have Studio split a video into frames, once, and find the samples that it makes of it.
 
 A split cannot be repeated and answers nothing that names its frames. So a row in the ledger says that it was
-begun, and the highest sample id before it; whoever takes over looks at Studio before asking again.
+begun, and the highest sample id before it; whoever takes over looks at Studio before asking again. Frames
+are the newer pictures named after the video that no other video has: of those named alike, one is split at a
+time (`labelbus_ledger.splits`).
 """
 
 import asyncio
@@ -18,7 +20,7 @@ from labelbus_contracts.v1.commands import SplitVideo
 from labelbus_contracts.v1.events import WriteEvent
 from labelbus_ledger.access import StudioAccess, as_runtime_error
 from labelbus_ledger.job_states import JobStates
-from labelbus_ledger.splits import Begun, Split, SplitRows
+from labelbus_ledger.splits import Begun, Split, SplitRows, is_named_after
 from labelbus_runtime.errors import RetryLater, SampleRefused
 from labelbus_studio.client import StudioClient
 from labelbus_studio.errors import KeyRefused, SampleNotFound, StudioError, StudioRefused
@@ -116,6 +118,7 @@ class VideoSplitter:
             token=token,
             ttl_s=self._settings.claim_s,
             after_id=after_id,
+            stem=stem_of(command.base.sample.filename),
         )
         _check_taken(begun, command)
         return Split(
@@ -130,7 +133,12 @@ class VideoSplitter:
 
     async def _take_over(self, found: Split, command: SplitVideo, token: str) -> Split:
         begun = await self._rows.take_over(
-            found, job_id=command.job_id, run=command.run, token=token, ttl_s=self._settings.claim_s
+            found,
+            job_id=command.job_id,
+            run=command.run,
+            token=token,
+            ttl_s=self._settings.claim_s,
+            stem=stem_of(command.base.sample.filename),
         )
         _check_taken(begun, command)
         return replace(found, token=token, job_id=command.job_id)
@@ -227,7 +235,8 @@ class VideoSplitter:
         found: list[int] = []
         async for page in client.pages(command.project_id, query):
             found += (int(one.id) for one in page if is_frame(one, stem))
-        return tuple(sorted(found))
+        others = await self._rows.frames_of_others(split, stem) if found else set()
+        return tuple(sorted(set(found) - others))
 
     def _has_lapsed(self, split: Split) -> bool:
         """Tell whether nobody works at it: its time is over, or our own call has ended."""
@@ -241,9 +250,14 @@ class _NeverHappened(SampleRefused):
 
 
 def _check_taken(begun: Begun, command: SplitVideo) -> None:
-    if begun != "taken":
-        why = f"job {command.job_id} does not run" if begun == "stopped" else "it is split just now"
-        raise RetryLater(f"Video {command.sample_id} waits: {why}.", after_s=_AGAIN_S)
+    if begun == "taken":
+        return
+    why = {
+        "stopped": f"job {command.job_id} does not run",
+        "busy": "it is split just now",
+        "named_alike": "a video whose frames may be named like its own is split just now",
+    }[begun]
+    raise RetryLater(f"Video {command.sample_id} waits: {why}.", after_s=_AGAIN_S)
 
 
 def _by(split: Split, studio_job_id: int | None) -> Split:
@@ -256,6 +270,5 @@ def stem_of(filename: str) -> str:
 
 
 def is_frame(sample: Sample, stem: str) -> bool:
-    """Tell whether a sample is a picture named after a video: `clip`, but not `clip2` or `clips`."""
-    name = sample.facts.filename
-    return sample.facts.kind == "image" and name.startswith(stem) and not name[len(stem) :][:1].isalnum()
+    """Tell whether a sample is a picture named after a video."""
+    return sample.facts.kind == "image" and is_named_after(sample.facts.filename, stem)

@@ -65,19 +65,24 @@ class SampleEvents:
             ]
             await ledger_rows.save_rows(conn, turn.changed())
             await ledger_rows.add_failures(conn, turn.failures)
-            for job_id, frames in turn.joining.items():
-                await self._join(conn, job_id, frames)
+            for job_id, found in turn.joining.items():
+                await self._join(conn, job_id, found)
             for place, (job_id, reason) in turn.pauses.items():
                 head = await pause(conn, turn.jobs[job_id].head, reason, now=self._clock())
                 answers[place] = (announce.paused(head),) if head.state == "paused" else ()
         self._wake()
         return answers
 
-    async def _join(self, conn: AsyncConnection, job_id: JobId, frames: Sequence[int]) -> None:
-        """Let the frames of split videos join their job, unless that has ended; known ones are there."""
+    async def _join(self, conn: AsyncConnection, job_id: JobId, found: Sequence[events.VideoSplit]) -> None:
+        """Let the frames of split videos join their job, unless that has ended; known ones are there.
+
+        They join with the first event about their video, which ends its row: others may never arrive.
+        """
         head = await ledger_rows.job_head(conn, job_id, lock=True)
         if head is None or head.has_ended or head.desired_state == "cancel":
             return
+        written = await ledger_rows.frames_of(conn, head.project_id, {event.sample_id for event in found})
+        frames = [*(frame for event in found for frame in event.frames), *written]
         added = await ledger_rows.insert_samples(self._ledger, conn, head, frames)
         state = "running" if added and head.state == "finishing" else head.state
         await ledger_rows.change_job(conn, head, total=head.total + added, state=state)
@@ -119,7 +124,7 @@ class _Turn:
         self.jobs = jobs
         self.failures: Counter[JobId] = Counter()
         self.pauses: dict[int, tuple[JobId, str]] = {}
-        self.joining: dict[JobId, list[int]] = {}
+        self.joining: dict[JobId, list[events.VideoSplit]] = {}
         self._before = rows
         self._rows = dict(rows)
         self._place = -1
@@ -131,7 +136,7 @@ class _Turn:
         if job is None or row is None:
             return ()
         if isinstance(event, events.VideoSplit):
-            self.joining.setdefault(event.job_id, []).extend(event.frames)
+            self.joining.setdefault(event.job_id, []).append(event)
         made = decide(row, job, event, now=now, limits=limits)
         self._rows[row.key] = made.row
         self._note(made, row, job)

@@ -245,6 +245,45 @@ async def test_one_at_a_time(world: World) -> None:
     assert world.writes() == ["split-video"]
 
 
+ALIKE = [("walk.mp4", "walk-2.mp4"), ("walk-2.mp4", "walk.mp4"), ("walk.mp4", "walk.mp4")]
+
+
+@pytest.mark.parametrize("names", ALIKE)
+async def test_videos_whose_frames_may_be_named_alike_go_one_at_a_time(
+    world: World, names: tuple[str, str]
+) -> None:
+    """Of videos that are asked for together each gets its own frames, whichever comes first."""
+    world.studio.set_options(split_polls=20)
+    world.restart(split_poll_s=0.005)
+    videos = [world.project.add_video(name) for name in names]
+    both = [command(world, video) for video in videos]
+    first = await asyncio.gather(*(world.ask(one) for one in both))
+    assert "named like its own" in next(one.reason for one in first if isinstance(one, WriteDeferred))
+    for video, message in zip(videos, both, strict=True):
+        answer = await split(world, message)
+        assert isinstance(answer, VideoSplit)
+        assert list(answer.frames) == frames(world, video) and len(answer.frames) == 3
+
+
+async def test_a_split_that_is_found_late_takes_no_frames_of_others(world: World) -> None:
+    """One that nobody finished in time holds up nobody for ever; looked at at last, it has its own frames."""
+    world.restart(**QUICK)
+    walk, second = world.project.add_video("walk.mp4"), world.project.add_video("walk-2.mp4")
+    message = command(world, walk)
+    die(world, "before", "finish")
+    with pytest.raises(Crash):
+        await world.ask(message)
+    world.restart()
+    await world.lapse()
+    waits = command(world, second)
+    assert isinstance(await world.ask(waits), WriteDeferred)
+    async with world.ledger.write() as connection:
+        await connection.execute(sa.update(splits).values(asked_at=splits.c.asked_at - 10 * 3600))
+    assert isinstance(await world.ask(waits), VideoSplit)
+    late = await split(world, message)
+    assert isinstance(late, VideoSplit) and list(late.frames) == frames(world, walk)
+
+
 @pytest.mark.parametrize(
     ("filename", "stem"),
     [("clip.mp4.5c1k8h2v", "clip"), ("a.b.avi", "a.b"), ("clip", "clip"), (".mp4", ".mp4")],

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 from labelbus_contracts.ids import JobId, ProjectId, SampleId
 from labelbus_contracts.v1 import commands, events
 from labelbus_dispatcher.decide import Job, Limits, decide, outgoing
 from labelbus_dispatcher.testing import World, answer, labeled, submit_job, video_found
 from labelbus_ledger.dispatcher import JobHead, SampleRow
+from labelbus_ledger.tables import splits
 
 from .test_dispatcher_flow import on_both_databases
 
@@ -52,6 +54,23 @@ async def test_frames_join_the_job(world: World) -> None:
     assert sorted(sent) == [1, VIDEO, 3, *FRAMES]
     asked = world.of(commands.SplitVideo)
     assert [one.frames_per_second for one in asked if isinstance(one, commands.SplitVideo)] == [10] * 3
+    standing = await world.dispatcher.standing(JobId("job"))
+    assert standing is not None and standing.head.total == 6
+
+
+@on_both_databases
+async def test_all_frames_join_with_the_first_event(world: World) -> None:
+    """Where the process dies between the events about one video, its other frames are not lost."""
+    world.label = label
+    world.split = lambda command: [answer(events.VideoSplit, command, frames=FRAMES[:1])]  # type: ignore[list-item]
+    row = {
+        "project_id": 7, "sample_id": VIDEO, "job_id": "job", "run": 1, "token": "t", "expires_at": 0.0,
+        "after_id": 3, "asked_at": 0.0, "stem": "clip", "frames": str(list(FRAMES)),
+    }  # fmt: skip
+    async with world.ledger.write() as connection:
+        await connection.execute(sa.insert(splits), row)
+    await world.submit()
+    assert await world.states() == {"committed": 6}
     standing = await world.dispatcher.standing(JobId("job"))
     assert standing is not None and standing.head.total == 6
 
