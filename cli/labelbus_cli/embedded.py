@@ -24,6 +24,7 @@ from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.service import LabelerService
 from labelbus_ledger import dispatcher as dispatcher_rows
 from labelbus_ledger.access import StudioAccess
+from labelbus_ledger.dead_letters import LedgerDeadLetters
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.job_states import JobStates
 from labelbus_ledger.loops import Loop
@@ -68,7 +69,7 @@ class Embedded:
     ) -> None:
         """Take every known labeler, so that actions can be checked, and the names of those to open."""
         self.carrier_id = f"embedded:{uuid.uuid4()}"
-        self.carrier = EmbeddedCarrier()
+        self.carrier = EmbeddedCarrier(dead_letters=LedgerDeadLetters(ledger))
         self.rejections: dict[JobId, str] = {}
         self._ledger = ledger
         self._lease = process_lease(ledger, self.carrier_id)
@@ -108,7 +109,7 @@ class Embedded:
             )
             for name in dict.fromkeys(opened)
         ]
-        self._stack = AsyncExitStack()
+        self._stack: AsyncExitStack | None = None
 
     async def start(self) -> None:
         """Take the lease, open the labelers and begin to work. What fails or is cancelled leaves nothing."""
@@ -132,12 +133,15 @@ class Embedded:
             self._stack = stack.pop_all()
 
     async def __aenter__(self) -> Self:
-        """Go on from `start`."""
+        """Start, unless `start` was called before."""
+        if self._stack is None:
+            await self.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Take no more, finish what runs, give up the lease: another process may go on at once."""
-        await asyncio.shield(self._stack.aclose())
+        if self._stack is not None:
+            await asyncio.shield(self._stack.aclose())
 
     @property
     def announcements(self) -> tuple[str, ...]:
