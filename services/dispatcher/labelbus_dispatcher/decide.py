@@ -33,6 +33,7 @@ class Limits:
     processing_s: float = 1800.0
     processing_wait_s: float = 15.0
     rate_s: float = 86_400.0  # a provider's limits are waited out, those of a day included
+    longest_wait_s: float = 86_400.0  # whatever a Retry-After asks for
     stopped_wait_s: float = 2.0  # as long as workers may not know yet that a job goes on
     attempts_in_all: int = 50  # bounds jobs that compute a sample again because of each other
 
@@ -86,7 +87,8 @@ def decide(row: SampleRow, job: Job, event: events.SampleEvent, *, now: float, l
         case events.WriteRefused() if _is_current(row, job, event):
             return Decision(_ended(row, "failed", now, event.code, event.reason))
         case events.WriteDeferred() if _is_current(row, job, event):
-            later = _again(row, now + max(event.retry_after_s, limits.stopped_wait_s))
+            wait_s = min(event.retry_after_s, limits.longest_wait_s)
+            later = _again(row, now + max(wait_s, limits.stopped_wait_s))
             return Decision(later, pause=event.reason if event.scope == "job" else None)
     return Decision(row)
 
@@ -239,7 +241,7 @@ def _failed(row: SampleRow, event: events.SampleFailed, now: float, limits: Limi
         return Decision(_ended(row, "failed", now, event.code, event.reason))
     if event.scope == "job":
         return Decision(_again(row, now), pause=event.reason)
-    wait_s = event.retry_after_s or 0.0
+    wait_s = min(event.retry_after_s or 0.0, limits.longest_wait_s)
     if event.code == "processing":
         if now - (now if row.first_sent_at is None else row.first_sent_at) < limits.processing_s:
             return Decision(_again(row, now + max(wait_s, limits.processing_wait_s)))

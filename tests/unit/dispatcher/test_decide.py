@@ -204,6 +204,16 @@ def test_a_failed_attempt_waits_as_long_as_it_asks() -> None:
     assert (made.row.state, made.row.attempt, made.row.tries, made.row.due_at) == ("pending", 2, 1, 160.0)
 
 
+@pytest.mark.parametrize("asked_s", [1e9, float("inf")])
+def test_nobody_is_waited_for_longer_than_a_day(asked_s: float) -> None:
+    """A Retry-After of years, as a broken gateway sends it, keeps no sample and no write for years."""
+    made = decide(ROW, job(), failed(label_command(), retry_after_s=asked_s), now=100.0, limits=LIMITS)
+    assert made.row.due_at == 86_500.0
+    row = decide(ROW, job(), labeled(label_command()), now=1.0, limits=LIMITS).row
+    deferred = answer(events.WriteDeferred, outgoing(row, job()), reason="no", retry_after_s=asked_s)
+    assert decide(row, job(), deferred, now=100.0, limits=LIMITS).row.due_at == 86_500.0
+
+
 def test_backoff_doubles_up_to_its_most() -> None:
     """Each try waits longer than the one before."""
     waits = []
