@@ -1,7 +1,10 @@
 """What an answer of Studio means: status first, then JSON-ness, then `success`."""
 
+import json
 import re
-from collections.abc import Mapping
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -45,6 +48,9 @@ _ABOUT_JOB = re.compile(
     r"|(could|can) ?(not|n't) find\b.*\bjob\b",
     re.IGNORECASE,
 )
+
+_UNTRUSTED = "its certificate is not trusted. Set SSL_CERT_FILE to the certificates of your organisation"
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +123,7 @@ def read_json(call: Call, response: httpx.Response) -> Json:
 def read_media(call: Call, response: httpx.Response) -> bytes:
     """Return the bytes of an image, a sound or a file. Raises `Fault`, `StudioRefused`."""
     _check(call, response)
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind.startswith("application/json"):
+    if response.content.startswith(b"{"):  # whatever it is called; acquisition envelopes are JSON too
         answer = _object(response.content)
         if answer is not None and answer.get("success") is False:
             raise _refusal(call, answer.get("error"), response)
@@ -127,6 +132,7 @@ def read_media(call: Call, response: httpx.Response) -> bytes:
             f"Studio holds no bytes for {call.subject}: it is empty. "
             "Upload it again, or remove it from the job."
         )
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind.startswith("text/"):
         raise Fault(StudioConfused(f"Studio answered {call.subject} with {kind} instead of the bytes."))
     return response.content
@@ -142,8 +148,33 @@ def unreachable(call: Call, error: Exception) -> Fault:
     """Map what the HTTP client raises, by its type: the texts of some show header values."""
     undone = isinstance(error, _NEVER_SENT)
     doubt = "" if undone or call.repeatable else " It may have been done: look before repeating it."
-    text = f"Studio cannot be reached ({type(error).__name__} at {call.subject}).{doubt}"
+    text = f"Studio cannot be reached ({type(error).__name__} at {call.subject}){_why(error)}.{doubt}"
     return Fault(StudioUnavailable(text), undone=undone)
+
+
+def _why(error: BaseException) -> str:
+    """Say what is behind an error of the connection, by causes that know nothing of headers."""
+    for cause in _causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return f": {_UNTRUSTED}"
+            case ssl.SSLError():
+                return ": it does not speak TLS as https needs it. Check EI_API_ENDPOINT"
+            case socket.gaierror():
+                return ": its host is not known. Check EI_API_ENDPOINT and the network"
+            case ConnectionRefusedError():
+                return ": nobody listens there. Check EI_API_ENDPOINT"
+    return ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that it came from."""
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _causes(one)
+    if (cause := error.__cause__ or error.__context__) is not None:
+        yield from _causes(cause)
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
@@ -205,5 +236,17 @@ def _object(content: bytes) -> Json | None:
     try:
         answer = from_json(content)
     except ValueError:
-        return None
+        answer = _with_cut_letters(content)
     return answer if isinstance(answer, dict) else None
+
+
+def _with_cut_letters(content: bytes) -> object:
+    """Read JSON in which a text was cut in the middle of a letter; None for what is no JSON.
+
+    JavaScript cuts texts by half letters (lone surrogates), and one such name would hide a page of samples.
+    """
+    try:
+        whole = json.dumps(json.loads(content), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return None
+    return json.loads(_LONE_SURROGATE.sub("\ufffd", whole))

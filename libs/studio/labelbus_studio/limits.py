@@ -24,18 +24,21 @@ class Limits:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Hold a slot. Raises `StudioUnavailable` if none is free within the time for queueing."""
-        await self._turn()
+        """Hold a slot. Raises `StudioUnavailable` if none is free within the time for queueing.
+
+        The turn comes after the slot: turns taken in a queue would all be over when the slots become free.
+        """
         try:
             async with asyncio.timeout(self._within_s):
                 await self._slots.acquire()
         except TimeoutError:
             raise StudioUnavailable(
                 f"No call slot to Studio became free within {self._within_s:g} s. Studio is slow, or raise "
-                "LABELBUS_STUDIO_CONCURRENCY.",
+                f"LABELBUS_STUDIO_{'RATE_PER_S' if self._gap_s else 'CONCURRENCY'}.",
                 retry_after_s=self._within_s,
             ) from None
         try:
+            await self._turn()
             yield
         finally:
             self._slots.release()

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+import ssl
 import traceback
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -112,6 +114,27 @@ async def test_retries_end_within_their_budget(client: StudioClient, studio: Scr
     assert caught.value.retry_after_s is None
     assert 5 < studio.now <= 10
     assert studio.waits[-1] > studio.waits[0]
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        (ssl.SSLCertVerificationError("self-signed"), "SSL_CERT_FILE"),
+        (ssl.SSLError("record layer failure"), "TLS"),
+        (socket.gaierror("unknown"), "host is not known"),
+        (ConnectionRefusedError("refused"), "nobody listens"),
+        (ExceptionGroup("many", [ConnectionRefusedError("refused")]), "nobody listens"),
+    ],
+)
+async def test_what_is_wrong_with_a_connection_is_told(
+    client: StudioClient, studio: ScriptedStudio, cause: Exception, said: str
+) -> None:
+    """A person learns whether the address, the network or a certificate is wrong."""
+    fault = httpx.ConnectError("cannot")
+    fault.__cause__ = cause
+    studio.answer = lambda request: (_ for _ in ()).throw(fault)
+    with pytest.raises(StudioUnavailable, match=said):
+        await client.projects()
 
 
 async def test_a_page_that_stays_is_confusing(client: StudioClient, studio: ScriptedStudio) -> None:
@@ -280,6 +303,34 @@ async def test_only_so_many_calls_run_at_once() -> None:
         await calls
     assert transport.most == 3
     assert client.calls["enable"] == 50
+
+
+async def test_the_rate_holds_behind_a_jam() -> None:
+    """Calls that waited for a slot start apart all the same, not all at once when the slot is free."""
+    now, starts, go = [0.0], list[float](), asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        starts.append(now[0])
+        await go.wait()
+        return httpx.Response(200, json={"success": True})
+
+    async def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    client = StudioClient(
+        SecretStr(TEST_KEY),
+        settings=StudioSettings(concurrency=1, rate_per_s=2),
+        transport=httpx.MockTransport(answer),
+        clock=lambda: now[0],
+        sleep=sleep,
+    )
+    async with client:
+        calls = asyncio.gather(*(client.enable(1, i) for i in range(4)))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        go.set()
+        await calls
+    assert starts == [0.0, 0.5, 1.0, 1.5]
 
 
 async def test_an_answer_that_never_comes_is_given_up() -> None:

@@ -110,6 +110,15 @@ async def test_an_unreadable_sample_is_not_taken_for_gone(
         await client.read_samples(1, range(1, 10))
 
 
+async def test_a_text_cut_within_a_letter_hides_nothing(client: StudioClient, studio: ScriptedStudio) -> None:
+    """Half of an emoji at the end of a name, as JavaScript cuts texts, is shown as unknown."""
+    rows = rb'[{"id": 2, "filename": "cat\ud83d"}, {"id": 1, "label": "\ud83d\ude3a"}]'
+    studio.answer = lambda request: httpx.Response(200, content=b'{"success": true, "samples": %b}' % rows)
+    cut, whole = await anext(client.pages(1, SampleQuery()))
+    assert cut.facts.filename == "cat\ufffd"
+    assert whole.labels.label is not None and whole.labels.label.label == "\U0001f63a"
+
+
 @pytest.mark.parametrize("longest_page", [3, 10, 1000])
 async def test_arrivals_do_not_disturb_pages(
     client: StudioClient, studio: ScriptedStudio, longest_page: int
@@ -190,10 +199,12 @@ async def test_bytes_come_as_they_are(
 
 
 async def test_media_failures_are_read(client: StudioClient, studio: ScriptedStudio) -> None:
-    """JSON or HTML instead of an image is a failure, not an image."""
-    studio.queue(httpx.Response(200, json={"success": False, "error": "No such sample"}))
-    with pytest.raises(SampleNotFound, match="Sample 2 is gone"):
-        await client.image(1, 2)
+    """JSON or HTML instead of an image is a failure, not an image, whatever it is called."""
+    body = b'{"success": false, "error": "No such sample"}'
+    for kind in ("application/json", "text/plain", "image/jpeg", "application/octet-stream"):
+        studio.queue(httpx.Response(200, content=body, headers={"content-type": kind}))
+        with pytest.raises(SampleNotFound, match="Sample 2 is gone"):
+            await client.image(1, 2)
     studio.answer = lambda request: httpx.Response(200, html="<html>")
     with pytest.raises(StudioConfused):
         await client.image(1, 2)
