@@ -37,6 +37,7 @@ from labelbus_runtime.settings import RuntimeSettings
 from labelbus_studio.client import StudioClient
 from labelbus_studio.project_calls import Project, ProjectInfo
 from labelbus_studio.samples import Sample
+from pydantic import SecretStr
 
 PROJECT = ProjectId(1)
 JOB = JobId("benchmark")
@@ -70,6 +71,9 @@ class InstantAccess:
 
     async def client(self, project_id: ProjectId, secret_name: SecretName) -> StudioClient:
         return cast(StudioClient, self._client)
+
+    async def secret(self, project_id: ProjectId, secret_name: SecretName) -> SecretStr:
+        return SecretStr("unused")
 
 
 class OneBox:
@@ -119,7 +123,7 @@ async def run(folder: Path, number: int) -> dict[str, float]:
     async with embedded:
         before_mib = _peak_mib()
         await _submit(embedded, ledger, number)
-        counts = await _ended(ledger)
+        counts = await _ended(embedded, ledger)
     elapsed_s = time.perf_counter() - started
     await ledger.close()
     assert counts == {"committed": number}, counts
@@ -132,8 +136,10 @@ async def _total(ledger: Ledger) -> int:
     return 0 if head is None else head.total
 
 
-async def _ended(ledger: Ledger) -> dict[str, int]:
+async def _ended(embedded: Embedded, ledger: Ledger) -> dict[str, int]:
     while True:
+        if stopped := embedded.carrier.stopped_workers:
+            raise SystemExit("\n".join(stopped.values()))
         async with ledger.read() as connection:
             head = await rows.job_head(connection, JOB)
             if head is not None and head.has_ended:
