@@ -1,6 +1,7 @@
-"""Lanes: one connection each, used again, given back whatever happens."""
+"""Lanes: one connection each, used again after whole answers, closed after all else."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -9,23 +10,51 @@ from labelbus_studio.lanes import Lanes, lanes_to
 
 
 class Counted:
-    """Makes transports that answer when they may, or fail; counts them."""
+    """Makes transports that answer when they may, or fail, or hang in the body; counts them."""
 
     def __init__(self) -> None:
-        self.made = 0
-        self.go = asyncio.Event()
-        self.fails = False
+        self.made = self.closed = 0
+        self.go, self.waits = asyncio.Event(), asyncio.Event()
+        self.fails = self.hangs = False
 
     def __call__(self) -> httpx.AsyncBaseTransport:
         """Make one."""
         self.made += 1
-        return httpx.MockTransport(self._answer)
+        return Lane(self)
 
-    async def _answer(self, request: httpx.Request) -> httpx.Response:
-        await self.go.wait()
-        if self.fails:
+
+class Lane(httpx.AsyncBaseTransport):
+    """One of them."""
+
+    def __init__(self, maker: Counted) -> None:
+        self._maker = maker
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer when it may."""
+        if not self._maker.hangs:
+            self._maker.waits.set()
+        await self._maker.go.wait()
+        if self._maker.fails:
             raise httpx.ConnectError("no", request=request)
-        return httpx.Response(200, stream=httpx.ByteStream(b"whole"))
+        return httpx.Response(200, stream=Body(self._maker))
+
+    async def aclose(self) -> None:
+        """Count it."""
+        self._maker.closed += 1
+
+
+class Body(httpx.AsyncByteStream):
+    """An answer's bytes."""
+
+    def __init__(self, maker: Counted) -> None:
+        self._maker = maker
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"wh"
+        self._maker.waits.set()
+        if self._maker.hangs:
+            await asyncio.Event().wait()
+        yield b"ole"
 
 
 async def test_requests_at_once_get_a_lane_each_and_later_ones_use_them_again() -> None:
@@ -40,33 +69,53 @@ async def test_requests_at_once_get_a_lane_each_and_later_ones_use_them_again() 
     assert lanes.made == 3
 
 
-async def test_a_lane_comes_back_after_an_error() -> None:
-    """Failing requests, one after another, share one lane."""
+@pytest.mark.parametrize("by", ["an error", "a cancelled wait", "a cancelled body", "an unread body"])
+async def test_a_lane_that_met_another_end_is_closed_and_replaced(by: str) -> None:
+    """What was cancelled half way may never answer again; an error costs one new connection."""
     lanes = Counted()
-    lanes.fails = True
-    lanes.go.set()
+    lanes.fails, lanes.hangs = by == "an error", by == "a cancelled body"
     async with httpx.AsyncClient(transport=Lanes(lanes)) as client:
-        for _ in range(3):
-            with pytest.raises(httpx.ConnectError):
-                await client.get("http://s.test")
-    assert lanes.made == 1
-
-
-async def test_a_lane_comes_back_after_a_cancelled_request() -> None:
-    """A request that was cancelled while it waited leaves its lane to the next."""
-    lanes = Counted()
-    async with httpx.AsyncClient(transport=Lanes(lanes)) as client:
-        waiting = asyncio.create_task(client.get("http://s.test"))
-        await asyncio.sleep(0)
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
+        if by == "an unread body":
+            lanes.go.set()
+            async with client.stream("GET", "http://s.test"):
+                pass
+        else:
+            await spoil(client, lanes, cancel=by != "an error")
+        assert (lanes.made, lanes.closed) == (1, 1)
+        lanes.fails = lanes.hangs = False
         lanes.go.set()
-        await client.get("http://s.test")
-    assert lanes.made == 1
+        assert (await client.get("http://s.test")).content == b"whole"
+        assert (lanes.made, lanes.closed) == (2, 1)
+    assert lanes.closed == 2
 
 
-async def test_a_lane_lives_through_a_cut_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over real sockets: after a dropped and a truncated answer the same lane serves whole ones."""
+async def spoil(client: httpx.AsyncClient, lanes: Counted, *, cancel: bool) -> None:
+    """Send a request that fails, or is cancelled where it waits."""
+    waiting = asyncio.create_task(client.get("http://s.test"))
+    if lanes.hangs or not cancel:
+        lanes.go.set()
+    if cancel:
+        await lanes.waits.wait()
+        waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_cancelled_calls_leave_no_connection_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over real sockets: calls are cancelled at every turn of the loop that they take; the next one works."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serve(Studio()) as url:
+        async with httpx.AsyncClient(transport=lanes_to(url), timeout=5) as client:
+            for turns in range(60):
+                call = asyncio.create_task(client.get(f"{url}/api/projects"))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                call.cancel()
+                await asyncio.gather(call, return_exceptions=True)
+                assert (await client.get(f"{url}/api/projects")).status_code == 200
+
+
+async def test_cut_connections_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over real sockets: after a dropped and a truncated answer one lane serves whole ones."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     studio = Studio()
     studio.fault(Fault("drop", times=1))
@@ -82,9 +131,23 @@ async def test_a_lane_lives_through_a_cut_connection(monkeypatch: pytest.MonkeyP
             assert len(transport._lanes) == 1
 
 
-def test_a_proxy_of_the_environment_is_left_to_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lanes know no proxies; an address that the environment excepts from them gets lanes."""
-    monkeypatch.setenv("http_proxy", "http://proxy.test:3128")
+async def test_lanes_go_through_a_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy is asked for the whole address; what the environment excepts is reached directly."""
+    studio = Studio()
+    with serve(studio) as url:
+        host = url.removesuffix("/v1").removeprefix("http://")
+        monkeypatch.setenv("http_proxy", host)
+        monkeypatch.setenv("no_proxy", "near.test")
+        async with httpx.AsyncClient(transport=lanes_to("http://far.test/v1")) as client:
+            asked = (await client.get("http://far.test/v1/api/projects")).request.url
+        assert asked.host == "far.test"
+        assert studio.calls.by_route["list-projects"] == 1
+        assert lanes_to("http://near.test/v1") is not None
+
+
+def test_a_socks_proxy_of_the_environment_is_left_to_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lanes know no SOCKS."""
+    monkeypatch.setenv("all_proxy", "socks5://proxy.test:1080")
     monkeypatch.setenv("no_proxy", "near.test")
-    assert lanes_to("http://far.test/v1") is None
-    assert lanes_to("http://near.test/v1") is not None
+    assert lanes_to("https://far.test/v1") is None
+    assert lanes_to("https://near.test/v1") is not None
