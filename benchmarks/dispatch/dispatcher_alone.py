@@ -12,7 +12,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from labelbus_contracts.ids import JobId
 from labelbus_contracts.jobs import Selection
 from labelbus_contracts.v1.message import Message
 from labelbus_dispatcher.settings import DispatcherSettings
@@ -38,7 +37,7 @@ async def measure(count: int, window: int, folder: Path) -> None:
     await world.dispatcher.start(world.carrier)
     cpu, started = time.process_time(), time.perf_counter()
     await world.submit(selection=Selection())
-    standing = await world.dispatcher.wait(JobId("job"))
+    standing = await world.ended()
     elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
     print(f"{standing.counts}: {count / elapsed:.0f} samples/s, {1000 * cpu / count:.2f} ms CPU per sample")
     await world.dispatcher.stop()

@@ -17,6 +17,7 @@ from labelbus_contracts.v1.message import Message
 from labelbus_customblock.settings import ANY_COMMAND, COMMANDS_VARIABLE
 from labelbus_dispatcher.service import Dispatcher
 from labelbus_dispatcher.settings import DispatcherSettings
+from labelbus_dispatcher.studio import StudioReader
 from labelbus_labeling.cache import BlobCache
 from labelbus_labeling.labeler import Registration
 from labelbus_labeling.paid.answer import PaidDesk
@@ -80,7 +81,7 @@ class Embedded:
         self._dispatcher = Dispatcher(
             ledger,
             carrier_id=self.carrier_id,
-            access=access,
+            reader=StudioReader(access),
             labelers=known,
             settings=_dispatcher(),
             instance="embedded",

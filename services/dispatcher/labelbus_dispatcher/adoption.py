@@ -7,8 +7,8 @@ from labelbus_ledger import dispatcher as ledger_rows
 from labelbus_ledger.engine import Ledger
 
 
-async def adopt(ledger: Ledger, carrier_id: str, *, job_id: JobId | None = None) -> tuple[JobId, ...]:
-    """Make abandoned jobs ours, or only `job_id`; what they had in flight is pending again at once.
+async def adopt(ledger: Ledger, carrier_id: str) -> tuple[JobId, ...]:
+    """Make abandoned jobs ours; what they had in flight is pending again at once.
 
     A job is abandoned when its carrier is an embedded process whose lease has lapsed. Raises `Unavailable`.
     """
@@ -17,8 +17,6 @@ async def adopt(ledger: Ledger, carrier_id: str, *, job_id: JobId | None = None)
         heads = await ledger_rows.abandoned(conn, now=now, not_by=carrier_id)
     taken: list[JobId] = []
     for head in heads:
-        if job_id is not None and head.job_id != job_id:
-            continue
         async with ledger.write() as conn:
             if await ledger_rows.take_over(conn, head, carrier=carrier_id, now=now):
                 taken.append(head.job_id)

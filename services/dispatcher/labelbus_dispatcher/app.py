@@ -18,6 +18,7 @@ from labelbus_studio.settings import StudioSettings
 from labelbus_dispatcher.api import create_api
 from labelbus_dispatcher.service import SERVICE, Dispatcher
 from labelbus_dispatcher.settings import DispatcherSettings
+from labelbus_dispatcher.studio import StudioReader
 
 AsgiApp: TypeAlias = Callable[..., Awaitable[None]]
 """FastStream's, with its own type known to the carrier only."""
@@ -39,7 +40,7 @@ def kafka_app() -> AsgiApp:
     dispatcher = Dispatcher(
         ledger,
         carrier_id=carrier_id,
-        access=access,
+        reader=StudioReader(access),
         labelers=labelers,
         settings=settings,
         instance=runtime.instance,

@@ -4,15 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.topics import COMMITS, EVENTS, JOBS
-from labelbus_contracts.v1.commands import SubmitJob
 from labelbus_contracts.v1.message import Message
 from labelbus_labeling.labeler import Registration
 from labelbus_ledger import dispatcher as ledger_rows
-from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.dispatcher import JobHead
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.leases import Lease
@@ -28,7 +25,7 @@ from labelbus_dispatcher.recipes import Recipes
 from labelbus_dispatcher.refill import Refill
 from labelbus_dispatcher.selection import Selector
 from labelbus_dispatcher.settings import DispatcherSettings
-from labelbus_dispatcher.studio import Reader, StudioReader
+from labelbus_dispatcher.studio import Reader
 from labelbus_dispatcher.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -37,18 +34,10 @@ _SELECTIONS_AT_ONCE = 8
 _LAST_TURN_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A job's row with its samples by state."""
-
-    head: JobHead
-    counts: dict[str, int] = field(default_factory=dict)
-
-
 class Dispatcher:
     """Decides what happens to every sample of a carrier's jobs.
 
-    `start` needs the carrier, through which the loops publish; `reader` stands in for Studio in tests.
+    `start` needs the carrier, through which the loops publish.
     """
 
     def __init__(
@@ -56,16 +45,11 @@ class Dispatcher:
         ledger: Ledger,
         *,
         carrier_id: str,
-        access: StudioAccess | None,
+        reader: Reader,
         labelers: Mapping[str, Registration],
         settings: DispatcherSettings,
         instance: str,
-        reader: Reader | None = None,
     ) -> None:
-        if reader is None:
-            if access is None:
-                raise ValueError("the dispatcher needs access to Studio")
-            reader = StudioReader(access)
         self._ledger = ledger
         self._carrier_id = carrier_id
         self._settings = settings
@@ -138,27 +122,6 @@ class Dispatcher:
         if self._carrier is None:
             raise Unavailable("The dispatcher has not started. Start it with its carrier.")
         await self._carrier.publish(messages)
-
-    async def submit(self, submit: SubmitJob) -> None:
-        """Send a job to whichever dispatcher of the carrier takes it."""
-        await self.publish([submit])
-
-    async def standing(self, job_id: JobId) -> Standing | None:
-        """Return where a job stands; None for one that no dispatcher has taken yet."""
-        async with self._ledger.read() as conn:
-            head = await ledger_rows.job_head(conn, job_id)
-            return None if head is None else Standing(head, await ledger_rows.counts(conn, job_id))
-
-    async def wait(self, job_id: JobId, *, poll_s: float = 0.1) -> Standing:
-        """Return once a job has ended or is paused."""
-        while True:
-            async with self._ledger.read() as conn:
-                head = await ledger_rows.job_head(conn, job_id)
-            if head is not None and (head.has_ended or head.state == "paused"):
-                standing = await self.standing(job_id)
-                if standing is not None:
-                    return standing
-            await asyncio.sleep(poll_s)
 
     async def _run(self) -> None:
         next_lease = next_watch = 0.0

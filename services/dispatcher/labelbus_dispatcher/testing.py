@@ -12,11 +12,13 @@ from labelbus_contracts.topics import COMMITS, WRITES, label_topic
 from labelbus_contracts.v1 import commands, events
 from labelbus_contracts.v1.message import Message, message_id
 from labelbus_labeling.labeler import Labeler, LabelerParameters, Registration
+from labelbus_ledger import dispatcher as ledger_rows
+from labelbus_ledger.dispatcher import JobHead
 from labelbus_ledger.engine import Ledger
 from labelbus_runtime.embedded import EmbeddedCarrier
 from labelbus_runtime.worker import Worker
 
-from labelbus_dispatcher.service import Dispatcher, Standing
+from labelbus_dispatcher.service import Dispatcher
 from labelbus_dispatcher.settings import DispatcherSettings
 
 READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -173,6 +175,14 @@ def video_found(command: commands.LabelSample, frames_per_second: int = 10) -> e
     return events.VideoFound.model_validate(given | more)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A job's row with its samples by state."""
+
+    head: JobHead
+    counts: dict[str, int]
+
+
 @dataclass
 class World:
     """A dispatcher on an embedded carrier, and the peers it talks to."""
@@ -196,11 +206,26 @@ class World:
         """Return what labelers were sent."""
         return [one for one in self.seen if isinstance(one, commands.LabelSample)]
 
+    async def standing(self, job_id: str = "job") -> Standing | None:
+        """Return where a job stands; None for one that the dispatcher has not taken yet."""
+        async with self.ledger.read() as conn:
+            head = await ledger_rows.job_head(conn, JobId(job_id))
+            return None if head is None else Standing(head, await ledger_rows.counts(conn, head.job_id))
+
+    async def ended(self, job_id: str = "job") -> Standing:
+        """Return where a job stands once it has ended or is paused."""
+        while True:
+            async with self.ledger.read() as conn:
+                head = await ledger_rows.job_head(conn, JobId(job_id))
+                if head is not None and (head.has_ended or head.state == "paused"):
+                    return Standing(head, await ledger_rows.counts(conn, head.job_id))
+            await asyncio.sleep(0.01)
+
     async def becomes(self, state: str, job_id: str = "job") -> Standing:
         """Wait until a job is in that state, and return where it stands."""
         async with asyncio.timeout(20):
             while True:
-                standing = await self.dispatcher.standing(JobId(job_id))
+                standing = await self.standing(job_id)
                 if standing is not None and standing.head.state == state:
                     return standing
                 await asyncio.sleep(0.01)
@@ -208,13 +233,12 @@ class World:
     async def states(self, job_id: str = "job") -> dict[str, int]:
         """Wait for the job's end, or its pause, and return its samples by state."""
         async with asyncio.timeout(20):
-            standing = await self.dispatcher.wait(JobId(job_id), poll_s=0.01)
-        return standing.counts
+            return (await self.ended(job_id)).counts
 
     async def state(self, job_id: str = "job") -> str:
         """Wait for the job's end, or its pause, and return its state."""
         async with asyncio.timeout(20):
-            return (await self.dispatcher.wait(JobId(job_id), poll_s=0.01)).head.state
+            return (await self.ended(job_id)).head.state
 
     def of(self, *kinds: type[Message]) -> list[Message]:
         """Return what peers were sent, of some kinds."""
@@ -256,11 +280,10 @@ def make_world(ledger: Ledger, settings: DispatcherSettings = QUICK, carrier_id:
     dispatcher = Dispatcher(
         ledger,
         carrier_id=carrier_id,
-        access=None,
+        reader=reader,
         labelers=LABELERS,
         settings=settings,
         instance=f"instance of {carrier_id}",
-        reader=reader,
     )
     made = World(ledger, reader, dispatcher, EmbeddedCarrier())
     for worker in (

@@ -54,7 +54,7 @@ async def test_frames_join_the_job(world: World) -> None:
     assert sorted(sent) == [1, VIDEO, 3, *FRAMES]
     asked = world.of(commands.SplitVideo)
     assert [one.frames_per_second for one in asked if isinstance(one, commands.SplitVideo)] == [10] * 3
-    standing = await world.dispatcher.standing(JobId("job"))
+    standing = await world.standing()
     assert standing is not None and standing.head.total == 6
 
 
@@ -71,7 +71,7 @@ async def test_all_frames_join_with_the_first_event(world: World) -> None:
         await connection.execute(sa.insert(splits), row)
     await world.submit()
     assert await world.states() == {"committed": 6}
-    standing = await world.dispatcher.standing(JobId("job"))
+    standing = await world.standing()
     assert standing is not None and standing.head.total == 6
 
 
@@ -104,7 +104,7 @@ async def test_frames_of_a_cancelled_job_do_not_join(world: World) -> None:
     command = outgoing(replace(ROW, split_fps=10, step=1, base=found().base.model_dump_json()), JOB)
     await world.carrier.publish([answer(events.VideoSplit, command, frames=FRAMES)])
     await world.carrier.publish([answer(events.VideoSplit, command, frames=FRAMES)])
-    standing = await world.dispatcher.standing(JobId("job"))
+    standing = await world.standing()
     assert standing is not None and standing.head.total == 3
 
 
