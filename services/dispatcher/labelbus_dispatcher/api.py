@@ -37,6 +37,7 @@ from labelbus_dispatcher.api_models import (
     detail,
     summary,
 )
+from labelbus_dispatcher.api_pages import job_of
 from labelbus_dispatcher.keeping import Keeping
 from labelbus_dispatcher.selection import Publish
 
@@ -67,7 +68,7 @@ def create_api(
     doorkeeper = _Doorkeeper(ledger, token)
     keeping = Keeping(ledger, publish, carrier_id=carrier_id, keeper_s=keeper_s)
     store = secrets or SecretStore(ledger, allow_env=False, keys=None)
-    app.include_router(_router(_Jobs(ledger, publish), doorkeeper))
+    app.include_router(_router(ledger, _Jobs(ledger, publish), doorkeeper))
     app.include_router(api_pages.router(ledger, access), dependencies=[Depends(doorkeeper)])
     app.include_router(
         api_cluster.router(ledger, carrier_id=carrier_id, secrets=store), dependencies=[Depends(doorkeeper)]
@@ -120,17 +121,9 @@ class _Jobs:
 
     async def command(self, command: commands.JobCommand) -> Accepted:
         """Publish a command about a job that exists."""
-        await self.row(command.job_id)
+        await job_of(self._ledger, command.job_id)
         await self._publish([command])
         return Accepted(job_id=command.job_id)
-
-    async def row(self, job_id: str) -> reports.JobRow:
-        """Return one job's row."""
-        async with self._ledger.read() as conn:
-            row = await reports.find_job(conn, job_id)
-        if row is None:
-            raise problems.problem(404, f"There is no job {job_id}. List the jobs at /v1/jobs.")
-        return row
 
     async def list(self, limit: int, prefix: str) -> list[JobSummary]:
         """Return the newest jobs."""
@@ -146,7 +139,7 @@ class _Jobs:
 
     async def detail(self, job_id: str, *, failures: bool = True) -> JobDetail:
         """Return one job with its progress."""
-        row = await self.row(job_id)
+        row = await job_of(self._ledger, job_id)
         async with self._ledger.read() as conn:
             groups = await reports.failures(conn, job_id) if failures else ()
             return detail(row, await reports.progress(conn, job_id), groups)
@@ -170,7 +163,7 @@ class _Jobs:
             quiet_s += _PROGRESS_S
 
 
-def _router(jobs: _Jobs, doorkeeper: _Doorkeeper) -> APIRouter:
+def _router(ledger: Ledger, jobs: _Jobs, doorkeeper: _Doorkeeper) -> APIRouter:
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(doorkeeper)])
 
     @router.post("", status_code=202)
@@ -183,12 +176,7 @@ def _router(jobs: _Jobs, doorkeeper: _Doorkeeper) -> APIRouter:
         """Start a job. The same Idempotency-Key never starts a second one."""
         job_id = _job_id(caller, idempotency_key)
         response.headers["Location"] = f"/v1/jobs/{job_id}"
-        fields = {name: getattr(new, name) for name in NewJob.model_fields}
-        return await jobs.submit(
-            commands.SubmitJob(
-                id=message_id("submit_job", job_id), job_id=job_id, submitted_by=caller, **fields
-            )
-        )
+        return await jobs.submit(new.submit(job_id, caller))
 
     @router.get("")
     async def list_jobs(limit: int = 100, prefix: str = "") -> list[JobSummary]:
@@ -203,7 +191,7 @@ def _router(jobs: _Jobs, doorkeeper: _Doorkeeper) -> APIRouter:
     @router.get("/{job_id}/events")
     async def events(job_id: str, request: Request) -> StreamingResponse:
         """Stream the job's progress as server-sent events until it has ended."""
-        await jobs.row(job_id)
+        await job_of(ledger, job_id)
         return StreamingResponse(jobs.progress(job_id), media_type="text/event-stream")
 
     @router.post("/{job_id}/samples", status_code=202)
@@ -237,7 +225,7 @@ def _router(jobs: _Jobs, doorkeeper: _Doorkeeper) -> APIRouter:
         idempotency_key: IdempotencyKey = None,
     ) -> Accepted:
         """Commit the stored proposals of a preview, as a job of its own."""
-        preview = (await jobs.row(job_id)).submit
+        preview = (await job_of(ledger, job_id)).submit
         if preview.mode != "preview":
             raise problems.problem(409, f"Job {job_id} is no preview. Name one that is.")
         given = how.model_dump(exclude_none=True) if how else {}

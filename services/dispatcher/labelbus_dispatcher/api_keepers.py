@@ -7,11 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 from labelbus_contracts.ids import JobId
-from labelbus_contracts.v1.commands import SubmitJob
-from labelbus_contracts.v1.message import message_id
 
 from labelbus_dispatcher import problems
-from labelbus_dispatcher.api_models import Kept, KeptJob, NewJob
+from labelbus_dispatcher.api_models import Kept, KeptJob
 from labelbus_dispatcher.keeping import Keeping
 from labelbus_dispatcher.keeping import Kept as KeptByAnother
 
@@ -32,7 +30,8 @@ def router(keeping: Keeping, caller_of: Callable[..., Awaitable[str]]) -> APIRou
         that begin with `keeper-<keeper>-`: they are forgotten when the job has ended.
         """
         try:
-            begun = await keeping.begin(keeper, _submit(new, caller), new.mark)
+            submit = new.submit(JobId(str(uuid.uuid4())), caller)
+            begun = await keeping.begin(keeper, submit, new.mark)
         except KeptByAnother as error:
             left_s = math.ceil(error.left_s)
             detail = (
@@ -53,9 +52,3 @@ def router(keeping: Keeping, caller_of: Callable[..., Awaitable[str]]) -> APIRou
         await keeping.leave(keeper, job_id)
 
     return made
-
-
-def _submit(new: KeptJob, caller: str) -> SubmitJob:
-    job_id = JobId(str(uuid.uuid4()))
-    fields = {name: getattr(new, name) for name in NewJob.model_fields}
-    return SubmitJob(id=message_id("submit_job", job_id), job_id=job_id, submitted_by=caller, **fields)

@@ -14,6 +14,7 @@ from labelbus_contracts.jobs import (
     Selection,
 )
 from labelbus_contracts.v1.commands import SubmitJob
+from labelbus_contracts.v1.message import message_id
 from labelbus_ledger import reports
 from labelbus_ledger.tables import ENDED_JOB_STATES, JobState
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -37,6 +38,11 @@ class NewJob(BaseModel):
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
     budget_usd: BudgetUsd | None = None
     conflict_check_after_s: CheckAfterS | None = None
+
+    def submit(self, job_id: JobId, caller: str) -> SubmitJob:
+        """Return the command that starts the job."""
+        fields = {name: getattr(self, name) for name in NewJob.model_fields}
+        return SubmitJob(id=message_id("submit_job", job_id), job_id=job_id, submitted_by=caller, **fields)
 
 
 class KeptJob(NewJob):

@@ -31,27 +31,27 @@ def router(ledger: Ledger, access: StudioAccess | None) -> APIRouter:
     @made.get("/ending")
     async def ending(job_id: str) -> Ending:
         """Tell what a job's summary says: labels before and after, and why samples failed or are held."""
-        await _job(ledger, job_id)
+        await job_of(ledger, job_id)
         async with ledger.read() as conn:
             return await endings.ending(conn, job_id)
 
     @made.get("/facts")
     async def facts(job_id: str, pictures: Annotated[int, Query(ge=0, le=1000)] = 60) -> Facts:
         """Tell what a report shows: counts, cost, and the samples that changed most, before and after."""
-        job = await _job(ledger, job_id)
+        job = await job_of(ledger, job_id)
         async with ledger.read() as conn:
             return await gather(conn, replace(job, submit=without_ids(job.submit)), pictures=pictures)
 
     @made.get("/export", response_class=StreamingResponse)
     async def export(job_id: str) -> StreamingResponse:
         """Stream what the job said of each sample, one line of JSON per sample."""
-        job = await _job(ledger, job_id)
+        job = await job_of(ledger, job_id)
         return StreamingResponse(_lines(ledger, job), media_type="application/x-ndjson")
 
     @made.get("/samples/{sample_id}/image", response_class=Response, responses=_IMAGE)
     async def image(job_id: str, sample_id: Annotated[int, Path(ge=1, lt=2**63)]) -> Response:
         """Return the picture of one of the job's samples, read from Studio with the job's key."""
-        job = await _job(ledger, job_id)
+        job = await job_of(ledger, job_id)
         async with ledger.read() as conn:
             known = await ledger_rows.known_ids(conn, job.submit.job_id, [sample_id])
         if not known or access is None:
@@ -61,7 +61,8 @@ def router(ledger: Ledger, access: StudioAccess | None) -> APIRouter:
     return made
 
 
-async def _job(ledger: Ledger, job_id: str) -> JobRow:
+async def job_of(ledger: Ledger, job_id: str) -> JobRow:
+    """Return one job's row. Raises a 404 where there is none."""
     async with ledger.read() as conn:
         row = await reports.find_job(conn, job_id)
     if row is None:

@@ -1,6 +1,7 @@
 """What is wrong with a job, told before anything is done for it."""
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import Final
 
 from labelbus_contracts.jobs import ActionSpec, Branch
 from labelbus_contracts.labels import LabelingMethod, SampleKind
@@ -17,6 +18,8 @@ from labelbus_labeling.registry import (
 
 from labelbus_dispatcher.merge import MERGE_REGISTRATION, condition_fault, merge_fault
 
+NO_IDS: Final = "The job has no samples: its list of ids is empty. Give it some."
+
 
 def complaint(
     submit: SubmitJob, labelers: Mapping[str, Registration], running: Collection[str] = ()
@@ -27,7 +30,7 @@ def complaint(
     """
     selection = submit.selection
     if selection.ids == () and not selection.more_follow:
-        return "The job has no samples: its list of ids is empty. Give it some."
+        return NO_IDS
     if selection.sample is not None and selection.more_follow:
         return "A random part needs all ids at once. Send them together, or take the part yourself."
     if selection.limit is not None and (selection.ids is not None or selection.sample is not None):

@@ -16,7 +16,7 @@ from labelbus_runtime.errors import InvalidMessage
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labelbus_dispatcher import announce
-from labelbus_dispatcher.checks import complaint
+from labelbus_dispatcher.checks import NO_IDS, complaint
 from labelbus_dispatcher.handler import Answer, Clock
 
 
@@ -196,9 +196,6 @@ async def run_again(conn: AsyncConnection, head: JobHead, *, run: int, now: floa
         ended_at=None,
         finish_sent_at=None,
     )
-
-
-NO_IDS = "The job has no samples: its list of ids is empty. Give it some."
 
 
 async def reject(conn: AsyncConnection, head: JobHead, reason: str, *, now: float) -> JobHead:

@@ -17,8 +17,8 @@ from labelbus_runtime.errors import LabelbusError, RetryLater
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labelbus_dispatcher import announce
-from labelbus_dispatcher.checks import misfit
-from labelbus_dispatcher.commands import NO_IDS, reject
+from labelbus_dispatcher.checks import NO_IDS, misfit
+from labelbus_dispatcher.commands import reject
 from labelbus_dispatcher.handler import Clock, pause
 from labelbus_dispatcher.studio import Reader
 
