@@ -193,9 +193,19 @@ def _fault(response: httpx.Response, place: Place) -> RetryLater | SampleRefused
         fact = f"{place.name} does not offer the model any more, or never did (HTTP {status}): {said} "
         fact += f"Correct {place.variable}, or label locally (LABELBUS_AUDIO_ENGINE=local)."
         return RetryLater(fact, scope="job", code="engine-gone")
-    if status in {408, 425, 429} or status >= 500:
+    if status == 429:
+        fact = f"{place.name} has been asked too often (HTTP 429): {said}"
+        return RetryLater(fact, after_s=_wait_s(response), code="rate")
+    if status in {408, 425} or status >= 500:
         fact = f"{place.name} is busy, starting or failing (HTTP {status}): {said}"
-        return RetryLater(fact, after_s=_wait_s(response), code="engine-busy")
+        code = "starting" if status == 503 and _loading_s(response) is not None else "engine-busy"
+        return RetryLater(fact, after_s=_wait_s(response), code=code)
+    if status < 400:
+        fact = (
+            f"{place.name} is at another address (HTTP {status}): {response.headers.get('Location', said)} "
+        )
+        fact += f"Correct {place.variable}; it begins with https:// in most cases."
+        return RetryLater(_masked(fact, place), scope="job", code="engine-wrong")
     return SampleRefused(f"{place.name} refused the sound (HTTP {status}): {said}", code="engine-refused")
 
 
@@ -204,7 +214,11 @@ def _wait_s(response: httpx.Response) -> float | None:
     try:
         return _bounded(float(response.headers.get("Retry-After", "")))
     except ValueError:
-        pass
+        return _loading_s(response)
+
+
+def _loading_s(response: httpx.Response) -> float | None:
+    """Return how long a model takes to load; None where the answer says nothing of one that loads."""
     try:
         return _bounded(_Loading.model_validate_json(response.content).estimated_time)
     except ValidationError:
@@ -216,8 +230,12 @@ def _bounded(seconds: float) -> float | None:
 
 
 def _shown(response: httpx.Response, place: Place) -> str:
-    """Return what an answer says, without our key: some engines repeat it."""
-    text = " ".join(response.text.split())
-    if place.key is not None and (key := place.key.get_secret_value()):
-        text = text.replace(key, "***")
+    """Return what an answer says."""
+    text = _masked(" ".join(response.text.split()), place)
     return f"'{text[:_SHOWN]}'." if text else "an empty answer."
+
+
+def _masked(text: str, place: Place) -> str:
+    """Return a text without our key: some engines repeat it."""
+    key = None if place.key is None else place.key.get_secret_value()
+    return text.replace(key, "***") if key else text

@@ -30,7 +30,7 @@ class Limits:
     backoff_first_s: float = 2.0
     backoff_most_s: float = 300.0
     deadline_s: float = 900.0
-    processing_s: float = 1800.0
+    processing_s: float = 1800.0  # of samples by Studio; a model's start is waited for as long
     processing_wait_s: float = 15.0
     rate_s: float = 86_400.0  # a provider's limits are waited out, those of a day included
     longest_wait_s: float = 86_400.0  # whatever a Retry-After asks for
@@ -242,11 +242,13 @@ def _failed(row: SampleRow, event: events.SampleFailed, now: float, limits: Limi
     if event.scope == "job":
         return Decision(_again(row, now), pause=event.reason)
     wait_s = min(event.retry_after_s or 0.0, limits.longest_wait_s)
+    sent_s = 0.0 if row.first_sent_at is None else now - row.first_sent_at
     if event.code == "processing":
-        if now - (now if row.first_sent_at is None else row.first_sent_at) < limits.processing_s:
+        if sent_s < limits.processing_s:
             return Decision(_again(row, now + max(wait_s, limits.processing_wait_s)))
         return Decision(_ended(row, "failed", now, event.code, event.reason))
-    if event.code == "rate" and now - (row.first_sent_at or now) < limits.rate_s:
+    patience_s = {"rate": limits.rate_s, "starting": limits.processing_s}.get(event.code, 0.0)
+    if sent_s < patience_s:
         return Decision(_again(row, now + max(wait_s, limits.stopped_wait_s)))
     return Decision(_retried(row, now, limits, event.code, event.reason, wait_s))
 

@@ -23,7 +23,11 @@ class DispatcherSettings(BaseSettings):
     )
     backoff_most_s: float = Field(default=300.0, gt=0, description="The longest such wait.")
     deadline_s: float = Field(default=900.0, gt=0, description="In flight for longer: sent again.")
-    processing_s: float = Field(default=1800.0, gt=0, description="How long to wait for Studio's processing.")
+    processing_s: float = Field(
+        default=1800.0,
+        gt=0,
+        description="How long to wait for Studio's processing, and for a model elsewhere that is loaded.",
+    )
     window_least: int = Field(default=16, ge=1, description="In flight per labeler, at least.")
     window_times: float = Field(default=2.0, gt=0, description="In flight per unit of reported capacity.")
     writes_window: int = Field(default=512, ge=1, description="No new labeling while so many writes wait.")

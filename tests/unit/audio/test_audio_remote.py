@@ -91,6 +91,7 @@ async def test_more_labels_are_asked_for_where_they_could_count(query: Query) ->
         (402, "engine-no-credit"),
         (404, "engine-gone"),
         (410, "engine-gone"),
+        (308, "engine-wrong"),
     ],
 )
 async def test_what_concerns_every_sample_pauses_the_job(query: Query, status: int, code: str) -> None:
@@ -124,7 +125,7 @@ async def test_a_model_that_loads_is_waited_for(query: Query) -> None:
     long = Line(httpx.Response(503, json={"error": "loading", "estimated_time": 60.5}))
     error = (await heard(long, query))[0]
     assert isinstance(error, RetryLater)
-    assert (error.scope, error.after_s, long.waits) == ("sample", 60.5, [])
+    assert (error.scope, error.code, error.after_s, long.waits) == ("sample", "starting", 60.5, [])
 
 
 async def test_a_busy_engine_is_asked_less_and_less(query: Query) -> None:
@@ -136,7 +137,7 @@ async def test_a_busy_engine_is_asked_less_and_less(query: Query) -> None:
     for_ever = Line(httpx.Response(429))
     error = (await heard(for_ever, query, concurrency=1))[0]
     assert isinstance(error, RetryLater)
-    assert error.code == "engine-busy"
+    assert error.code == "rate"
     assert 3 <= sum(for_ever.waits) <= 11
 
 

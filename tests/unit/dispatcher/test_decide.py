@@ -233,6 +233,16 @@ def test_a_sample_in_processing_counts_no_attempt_but_ends_at_last() -> None:
     assert decide(row, job(), event, now=1801.0, limits=LIMITS).row.state == "failed"
 
 
+@pytest.mark.parametrize(("code", "most_s"), [("starting", 1800.0), ("rate", 86_400.0)])
+def test_what_a_provider_asks_to_wait_counts_no_attempt(code: str, most_s: float) -> None:
+    """A model that is loaded, or a limit, is waited for; after long, attempts count like any others."""
+    row = replace(ROW, first_sent_at=0.0, tries=4)
+    event = failed(label_command(row), code=code)
+    later = decide(row, job(), event, now=10.0, limits=LIMITS).row
+    assert (later.state, later.tries, later.due_at) == ("pending", 4, 12.0)
+    assert decide(row, job(), event, now=most_s + 1, limits=LIMITS).row.state == "failed"
+
+
 def test_a_job_scoped_failure_pauses_and_counts_nothing() -> None:
     """The whole job's fault is not the sample's."""
     made = decide(ROW, job(), failed(label_command(), "no key", scope="job"), now=1.0, limits=LIMITS)

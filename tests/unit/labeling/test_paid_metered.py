@@ -121,6 +121,17 @@ async def test_a_question_that_fails_half_way_costs_what_was_billed(shop: Shop) 
         )
 
 
+async def test_a_limit_met_half_way_holds_every_call(shop: Shop) -> None:
+    """A question of several calls that ends at a 429 freezes the key like a single one."""
+    limited = RetryLater("Asked too often.", code="rate", after_s=60.0)
+    shop.provider.faults.append(PartlyBilled(limited, USAGE, 1))
+    with pytest.raises(RetryLater, match="too often"):
+        await shop.ask()
+    with pytest.raises(RetryLater, match="have no room"):
+        await shop.ask("another", register=shop.other(most_wait_s=0.3))
+    assert shop.provider.calls == 1
+
+
 async def test_an_unknown_price_names_the_setting_that_gives_it(shop: Shop) -> None:
     """A job with a budget pauses before it pays somebody whose price nobody knows."""
     await shop.cap(1.0)

@@ -156,13 +156,18 @@ class Metered:
             return answer
         except PartlyBilled as fault:
             used = fault.usage
-            settlement = Settlement(reserved, used.cost_usd, used_tokens=_tokens(used), sent=fault.calls)
+            settlement = Settlement(
+                reserved,
+                used.cost_usd,
+                used_tokens=_tokens(used),
+                sent=fault.calls,
+                freeze_s=_frozen_by(fault.error),
+            )
             self.bought = _sum(self.bought, used)
             raise fault.error from fault
         except (RetryLater, SampleRefused) as error:
             if error.code not in UNKNOWN_ENDS:
-                freeze_s = _freeze_s(error) if error.code == "rate" else 0.0
-                settlement = Settlement(reserved, 0.0, used_tokens=0, freeze_s=freeze_s)
+                settlement = Settlement(reserved, 0.0, used_tokens=0, freeze_s=_frozen_by(error))
             raise
         finally:
             await self._till.settle(settlement)
@@ -233,6 +238,10 @@ def _unused(reserved: Reserved) -> Settlement:
 
 def _bearable(cost_usd: float) -> float:
     return 0.0 if math.isinf(cost_usd) else cost_usd
+
+
+def _frozen_by(error: RetryLater | SampleRefused) -> float:
+    return _freeze_s(error) if error.code == "rate" else 0.0
 
 
 def _freeze_s(error: RetryLater | SampleRefused) -> float:
