@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 from labelbus_contracts.ids import JobId, ProjectId
@@ -45,13 +46,40 @@ async def begin(world: World, keeper: str = A, *, mark: str = "same", **changes:
     return await world.dispatcher.keeping.begin(keeper, submit_job(**given | changes), mark)
 
 
+@asynccontextmanager
+async def kept(world: World, job_id: JobId, keeper: str = A) -> AsyncIterator[None]:
+    """Say again and again that a keeper is there."""
+
+    async def stay() -> None:
+        while await world.dispatcher.keeping.stay(keeper, job_id):  # noqa: ASYNC110  # as a block does
+            await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(stay())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def have_ended(world: World, state: str, number: int) -> None:
+    """Wait until so many samples of the job of A have ended in a state."""
+    async with asyncio.timeout(10):
+        while True:
+            found = await world.standing("job of a")
+            if found is not None and found.counts.get(state) == number:
+                return
+            await asyncio.sleep(0.01)
+
+
 async def test_a_kept_job_ends_and_its_secrets_go(world: World, ledger: Ledger) -> None:
     """The keeper's secrets are forgotten with the end of the job, others stay."""
     store = SecretStore(ledger, allow_env=False, keys=new_key())
     for name in (keepers.secret_name(A, "key"), keepers.secret_name(A, "source"), "main"):
         await store.put(name, ProjectId(7), SecretStr("ei_1"))
     begun = await begin(world, selection=Selection(ids=(1, 2)))
-    assert await world.states(begun.job_id) == {"committed": 2}
+    async with kept(world, begun.job_id):
+        assert await world.states(begun.job_id) == {"committed": 2}
     async with asyncio.timeout(10):
         while len(names := await secret_names(ledger)) > 1:  # noqa: ASYNC110  # the ledger tells nobody
             await asyncio.sleep(0.01)
@@ -81,13 +109,15 @@ async def test_an_equal_run_takes_over(world: World, ledger: Ledger) -> None:
     store = SecretStore(ledger, allow_env=False, keys=new_key())
     await store.put(keepers.secret_name(A, "key"), ProjectId(7), SecretStr("ei_of_a"))
     begun = await begin(world)
-    paused = await world.becomes("paused", begun.job_id)
-    assert paused.counts["committed"] == 2
+    async with kept(world, begun.job_id):
+        await have_ended(world, "committed", 2)
+    await world.becomes("paused", begun.job_id)
     world.label = labeled
     world.seen.clear()
     assert await begin(world, B) == Begun(begun.job_id, went_on=True)
     assert await secret_names(ledger) == []
-    assert await world.states(begun.job_id) == {"committed": 3}
+    async with kept(world, begun.job_id, B):
+        assert await world.states(begun.job_id) == {"committed": 3}
     assert {(one.sample_id, one.secret) for one in world.labels_sent()} == {
         (3, keepers.secret_name(B, "key"))
     }
@@ -97,6 +127,8 @@ async def test_an_equal_run_takes_over(world: World, ledger: Ledger) -> None:
 async def test_proposals_are_staged_in_the_new_job_of_studio(world: World, ledger: Ledger) -> None:
     """Those that were computed are proposed again as they are; only what was open is computed."""
     begun = await begin(world, mode="preview", studio_job_id=41)
+    async with kept(world, begun.job_id):
+        await have_ended(world, "proposed", 2)
     await world.becomes("paused", begun.job_id)
     async with ledger.write() as conn:  # as the committer does
         for sample_id in (1, 2):
@@ -106,7 +138,8 @@ async def test_proposals_are_staged_in_the_new_job_of_studio(world: World, ledge
     world.label = labeled
     world.seen.clear()
     await begin(world, B, mode="preview", studio_job_id=42)
-    assert await world.states(begun.job_id) == {"proposed": 3}
+    async with kept(world, begun.job_id, B):
+        assert await world.states(begun.job_id) == {"proposed": 3}
     assert [one.sample_id for one in world.labels_sent()] == [3]
     staged = [one for one in world.seen if isinstance(one, commands.ProposeSample)]
     assert sorted((one.sample_id, one.studio_job_id) for one in staged) == [(1, 42), (2, 42), (3, 42)]
@@ -148,7 +181,8 @@ async def test_whoever_begins_again_is_there(ledger: Ledger) -> None:
 async def test_a_job_tells_the_committer_what_is_fresh(world: World) -> None:
     """Blocks trust what they read 5 seconds ago; the committer's own setting is the cluster's."""
     begun = await begin(world, selection=Selection(ids=(1,)), conflict_check_after_s=5.0)
-    await world.states(begun.job_id)
+    async with kept(world, begun.job_id):
+        await world.states(begun.job_id)
     [write] = [one for one in world.seen if isinstance(one, commands.CommitSample)]
     assert write.conflict_check_after_s == 5.0
 
@@ -164,7 +198,8 @@ async def test_other_runs_have_jobs_of_their_own(world: World, changes: dict[str
 async def test_an_ended_job_is_not_taken_over(world: World) -> None:
     """An equal run after the end is a job of its own."""
     begun = await begin(world, selection=Selection(ids=(1,)))
-    await world.states(begun.job_id)
+    async with kept(world, begun.job_id):
+        await world.states(begun.job_id)
     again = await begin(world, B, selection=Selection(ids=(1,)))
     assert (again.went_on, again.job_id != begun.job_id) == (False, True)
 
@@ -180,5 +215,6 @@ async def test_a_job_that_never_came_is_begun_anew(world: World, ledger: Ledger)
         await lost.begin(A, submit_job(job_id="job of a"), "same")
     await lost.leave(A, JobId("job of a"))
     assert await begin(world, B, selection=Selection(ids=(1,))) == Begun(JobId("job of b"), went_on=False)
-    assert await world.state("job of b") == "finished"
+    async with kept(world, JobId("job of b"), B):
+        assert await world.state("job of b") == "finished"
     await world.becomes("cancelled", "job of a")
