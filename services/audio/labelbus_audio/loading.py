@@ -4,17 +4,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from labelbus_labeling.hub import fetches
-from labelbus_runtime.logging import take_over
+from labelbus_labeling.devices import Device, Precision, device_of, dtype_of
+from labelbus_labeling.hub import fetches, watch_downloads
 
 from labelbus_audio.audioset import lowered
 from labelbus_audio.errors import EngineUnavailable
 from labelbus_audio.features import RATE, FeatureShape, mel_filters
-from labelbus_audio.settings import DEFAULT_MODEL, Device, Precision
+from labelbus_audio.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    import torch
-
     from labelbus_audio.engine import AstEngine
 
 _NEEDED: Final = ("torch", "transformers", "soxr")
@@ -37,7 +35,7 @@ def download_notice(model: str) -> str | None:
 
 
 def load_engine(model: str, *, device: Device = "auto", dtype: Precision = "auto") -> "AstEngine":
-    """Load an AST by folder or hub id. Raises `EngineUnavailable`."""
+    """Load an AST by folder or hub id. Raises `SettingsError`."""
     try:
         import torch
         from transformers import ASTForAudioClassification, AutoConfig
@@ -50,10 +48,8 @@ def load_engine(model: str, *, device: Device = "auto", dtype: Precision = "auto
         ) from error
     folder = Path(model).expanduser()
     place = str(folder) if folder.exists() else model
-    where = _device(device)
-    take_over("huggingface_hub")
-    if folder.exists():
-        _hide_progress()
+    where = device_of(device, "LABELBUS_AUDIO_DEVICE")
+    watch_downloads(place)
     try:
         config = AutoConfig.from_pretrained(place)
         _check(model, config.model_type, config.id2label)
@@ -61,14 +57,7 @@ def load_engine(model: str, *, device: Device = "auto", dtype: Precision = "auto
         shape = _shape(place)
     except (OSError, ValueError, RuntimeError) as error:
         raise _unavailable(model, error) from error
-    return AstEngine(weights, shape, device=where, dtype=_dtype(dtype, where))
-
-
-def _hide_progress() -> None:
-    """Leave the bars to downloads: reading a folder takes a moment."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    return AstEngine(weights, shape, device=where, dtype=dtype_of(dtype, where))
 
 
 def _check(model: str, kind: str, names: dict[int, str]) -> None:
@@ -111,24 +100,3 @@ def _unavailable(model: str, error: Exception) -> EngineUnavailable:
         "set LABELBUS_AUDIO_MODEL to a folder that save_pretrained wrote, or set HF_INFERENCE_ENDPOINT to an "
         "endpoint elsewhere."
     )
-
-
-def _device(wanted: Device) -> str:
-    import torch
-
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if wanted == "auto":
-        return next(name for name, is_there in there.items() if is_there)
-    if not there[wanted]:
-        raise EngineUnavailable(
-            f"This machine has no device '{wanted}' that torch can use. Set LABELBUS_AUDIO_DEVICE=auto."
-        )
-    return wanted
-
-
-def _dtype(wanted: Precision, device: str) -> "torch.dtype":
-    import torch
-
-    if wanted == "auto":
-        return torch.float16 if device == "cuda" else torch.float32
-    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[wanted]

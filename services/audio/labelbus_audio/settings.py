@@ -2,13 +2,12 @@
 
 from typing import Annotated, Final, Literal
 
+from labelbus_labeling.devices import Device, Precision
 from labelbus_labeling.engine_settings import EngineSettings
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 EngineName = Literal["auto", "endpoint", "local", "router"]
-Device = Literal["auto", "cuda", "mps", "cpu"]
-Precision = Literal["auto", "float32", "float16", "bfloat16"]
 DEFAULT_MODEL: Final = "MIT/ast-finetuned-audioset-10-10-0.4593"
 PRICE_SETTING: Final = "LABELBUS_AUDIO_PRICE_PER_CALL_USD"
 

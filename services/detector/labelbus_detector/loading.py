@@ -1,27 +1,24 @@
 """Loading a model: from a folder, the hub or this package; every way it fails, with what to change."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from labelbus_runtime.logging import take_over
+from labelbus_labeling.devices import Device, Precision, device_of, dtype_of
+from labelbus_labeling.hub import watch_downloads
 
 from labelbus_detector.errors import ModelUnavailable
 from labelbus_detector.models import TOY_FOLDER, TOY_MODEL
 
 if TYPE_CHECKING:
-    import torch
-
     from labelbus_detector.engine import OwlEngine
 
-Device = Literal["auto", "cuda", "mps", "cpu"]
-Precision = Literal["auto", "float32", "float16", "bfloat16"]
 _KINDS: Final = ("owlvit", "owlv2")
 
 
 def load_engine(
     model: str, *, device: Device = "auto", dtype: Precision = "auto", pad_value: float = 0.0
 ) -> "OwlEngine":
-    """Load an OWL-ViT or OWLv2 model by folder, hub id or the name `toy`. Raises `ModelUnavailable`."""
+    """Load an OWL-ViT or OWLv2 model by folder, hub id or the name `toy`. Raises `SettingsError`."""
     try:
         import torch
         from transformers import AutoModelForZeroShotObjectDetection, AutoTokenizer
@@ -34,16 +31,14 @@ def load_engine(
         ) from error
     place = _place(model)
     _check_kind(model, place)
-    where = _device(device)
-    take_over("huggingface_hub")
-    if Path(place).exists():
-        _hide_progress()
+    where = device_of(device, "LABELBUS_DETECTOR_DEVICE")
+    watch_downloads(place)
     try:
         weights = AutoModelForZeroShotObjectDetection.from_pretrained(place, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError, RuntimeError) as error:
         raise _unavailable(model, error) from error
-    return OwlEngine(weights, tokenizer, device=where, dtype=_dtype(dtype, where), pad_value=pad_value)
+    return OwlEngine(weights, tokenizer, device=where, dtype=dtype_of(dtype, where), pad_value=pad_value)
 
 
 def gpu_name() -> str | None:
@@ -89,13 +84,6 @@ def _check_kind(model: str, place: str) -> None:
         )
 
 
-def _hide_progress() -> None:
-    """Leave the bars to downloads: reading a folder takes a moment."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-
-
 def _unavailable(model: str, error: Exception) -> ModelUnavailable:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return ModelUnavailable(
@@ -103,24 +91,3 @@ def _unavailable(model: str, error: Exception) -> ModelUnavailable:
         f"or set LABELBUS_DETECTOR_MODEL to a folder or to '{TOY_MODEL}', or BEAM_ENDPOINT to a detector "
         "elsewhere."
     )
-
-
-def _device(wanted: Device) -> str:
-    import torch
-
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if wanted == "auto":
-        return next(name for name, is_there in there.items() if is_there)
-    if not there[wanted]:
-        raise ModelUnavailable(
-            f"This machine has no device '{wanted}' that torch can use. Set LABELBUS_DETECTOR_DEVICE=auto."
-        )
-    return wanted
-
-
-def _dtype(wanted: Precision, device: str) -> "torch.dtype":
-    import torch
-
-    if wanted == "auto":
-        return torch.float16 if device == "cuda" else torch.float32
-    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[wanted]

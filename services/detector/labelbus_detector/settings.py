@@ -3,12 +3,12 @@
 from ipaddress import ip_address
 from typing import Annotated
 
+from labelbus_labeling.devices import Device, Precision
 from labelbus_labeling.engine_settings import EngineSettings
 from labelbus_labeling.images import MAX_PIXELS
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from labelbus_detector.loading import Device, Precision
 from labelbus_detector.models import DEFAULT_MODEL
 
 

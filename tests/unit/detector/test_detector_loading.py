@@ -7,6 +7,7 @@ import pytest
 from labelbus_detector.errors import ModelUnavailable
 from labelbus_detector.loading import load_engine
 from labelbus_detector.models import KNOWN, download_notice
+from labelbus_runtime.errors import SettingsError
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_a_missing_device_is_told() -> None:
     import torch
 
     absent = "cuda" if not torch.cuda.is_available() else "mps"
-    with pytest.raises(ModelUnavailable, match=absent):
+    with pytest.raises(SettingsError, match=f"{absent}.*LABELBUS_DETECTOR_DEVICE"):
         load_engine("toy", device=absent)  # type: ignore[arg-type]
 
 
