@@ -1,6 +1,8 @@
 """What the dispatcher writes: jobs and the rows of their samples. Every statement of it is here.
 
 Functions take an open connection; the caller's transaction is the unit. Times are unix seconds in UTC.
+A transaction that changes both locks jobs before samples, and either in the order of its keys: PostgreSQL
+would break deadlocks otherwise.
 """
 
 import hashlib
@@ -213,6 +215,15 @@ async def job_head(conn: AsyncConnection, job_id: JobId, *, lock: bool = False) 
     return None if row is None else JobHead(*row)
 
 
+async def lock_jobs(conn: AsyncConnection, job_ids: Collection[JobId]) -> dict[JobId, JobHead]:
+    """Return the rows of the jobs that exist, locked in the order of their keys, on PostgreSQL."""
+    if not job_ids:
+        return {}
+    query = sa.select(*_HEAD).where(jobs.c.job_id.in_(sorted(job_ids))).order_by(jobs.c.job_id)
+    found = await conn.execute(query.with_for_update())
+    return {row[0]: JobHead(*row) for row in found}
+
+
 async def open_jobs(conn: AsyncConnection, carrier: str) -> list[JobHead]:
     """Return the jobs of a carrier that have not ended, oldest first."""
     query = (
@@ -414,11 +425,12 @@ async def frames_of(conn: AsyncConnection, project_id: ProjectId, videos: Collec
 
 async def take_back(conn: AsyncConnection, job_id: JobId) -> None:
     """Make what a job has in flight pending again, as new attempts."""
-    statement = sa.update(samples).where(samples.c.job_id == job_id, _IN_FLIGHT)
+    flying = (samples.c.job_id == job_id, _IN_FLIGHT)
+    await _lock_in_order(conn, *flying)
     await conn.execute(
-        statement.values(
-            state="pending", attempt=samples.c.attempt + 1, labeler=None, deadline_at=None, due_at=0.0
-        )
+        sa.update(samples)
+        .where(*flying)
+        .values(state="pending", attempt=samples.c.attempt + 1, labeler=None, deadline_at=None, due_at=0.0)
     )
 
 
@@ -433,24 +445,31 @@ async def reopen_failed(conn: AsyncConnection, job_id: JobId, *, source: JobId |
         values["step"] = steps
         values["base"] = sa.select(proposals.c.base).where(of_sample).scalar_subquery()
         values["draft"] = sa.select(proposals.c.draft).where(of_sample).scalar_subquery()
-    await conn.execute(
-        sa.update(samples).where(samples.c.job_id == job_id, samples.c.state == "failed").values(values)
-    )
+    failed = (samples.c.job_id == job_id, samples.c.state == "failed")
+    await _lock_in_order(conn, *failed)
+    await conn.execute(sa.update(samples).where(*failed).values(values))
 
 
 async def stage_again(conn: AsyncConnection, job_id: JobId, *, steps: int) -> int:
     """Make the stored proposals of a preview wait to be proposed once more, as they are; return how many."""
     of_sample = sa.and_(proposals.c.job_id == samples.c.job_id, proposals.c.sample_id == samples.c.sample_id)
-    statement = sa.update(samples).where(
-        samples.c.job_id == job_id, samples.c.state == "proposed", sa.exists().where(of_sample)
-    )
+    staged = (samples.c.job_id == job_id, samples.c.state == "proposed", sa.exists().where(of_sample))
+    await _lock_in_order(conn, *staged)
     values: dict[str, Any] = {
         "state": "pending", "step": steps, "attempt": samples.c.attempt + 1, "tries": 0, "due_at": 0.0,
         "first_sent_at": None, "ended_at": None,
         "base": sa.select(proposals.c.base).where(of_sample).scalar_subquery(),
         "draft": sa.select(proposals.c.draft).where(of_sample).scalar_subquery(),
     }  # fmt: skip
-    return (await conn.execute(statement.values(values))).rowcount
+    return (await conn.execute(sa.update(samples).where(*staged).values(values))).rowcount
+
+
+async def _lock_in_order(conn: AsyncConnection, *where: sa.ColumnElement[bool] | sa.TextClause) -> None:
+    """Lock samples in the order of their keys, before a statement that would take them as they lie."""
+    if conn.dialect.name == "postgresql":
+        rows = sa.select(samples.c.sample_id).where(*where).order_by(samples.c.sample_id)
+        locked = rows.with_for_update(of=samples).subquery()
+        await conn.execute(sa.select(sa.func.count()).select_from(locked))
 
 
 # --- embedded processes that are gone ------------------------------------------------------------

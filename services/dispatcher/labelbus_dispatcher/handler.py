@@ -89,6 +89,7 @@ class SampleEvents:
 
     async def _jobs(self, conn: AsyncConnection, batch: Sequence[events.SampleEvent]) -> dict[JobId, Job]:
         heads = await ledger_rows.job_heads(conn, {event.job_id for event in batch})
+        heads |= await ledger_rows.lock_jobs(conn, {e.job_id for e in batch if _may_change_its_job(e)})
         found = {job_id: await self._recipes.job(conn, head) for job_id, head in heads.items()}
         return {job_id: job for job_id, job in found.items() if job is not None}
 
@@ -175,6 +176,12 @@ def with_way_on(reason: str, job_id: JobId) -> str:
     if "resume the job" in reason:
         return reason.replace("resume the job", f"run {command}")
     return f"{reason} Mend it, then run {command}."
+
+
+def _may_change_its_job(event: events.SampleEvent) -> bool:
+    """Tell whether an event may count a failure, pause its job or bring samples; see `_Turn`."""
+    stops = isinstance(event, events.WriteDeferred) and event.scope == "job"
+    return stops or isinstance(event, events.SampleFailed | events.WriteRefused | events.VideoSplit)
 
 
 def _keys(batch: Sequence[events.SampleEvent]) -> dict[JobId, set[SampleId]]:

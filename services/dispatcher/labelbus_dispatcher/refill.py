@@ -235,6 +235,7 @@ class Refill:
             await self._publish([message])
         except InvalidMessage as error:
             async with self._ledger.write() as conn:
+                await ledger_rows.lock_jobs(conn, {row.job_id})
                 found = await ledger_rows.lock_rows(conn, {row.job_id: [row.sample_id]})
                 if found.get(row.key) == row:
                     await ledger_rows.save_rows(conn, [too_large(row, str(error), self._clock())])

@@ -54,6 +54,7 @@ class Watch:
         for job_id, sample_id in keys:
             wanted.setdefault(job_id, []).append(sample_id)
         async with self._ledger.write() as conn:
+            await ledger_rows.lock_jobs(conn, wanted)
             rows = await ledger_rows.lock_rows(conn, wanted)
             changed = [self._overdue(row, now) for row in rows.values() if row.state not in ENDED_STATES]
             await ledger_rows.save_rows(conn, changed)
