@@ -114,7 +114,10 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
     def __init__(self, settings: RuntimeSettings) -> None:
         renderers: dict[str, structlog.typing.Processor] = {
             "json": structlog.processors.JSONRenderer(),
-            "console": structlog.dev.ConsoleRenderer(colors=False),
+            "console": structlog.dev.ConsoleRenderer(
+                colors=False,
+                exception_formatter=structlog.dev.plain_traceback,  # the other shows locals: keys, headers
+            ),
             "plain": _sentence,
         }
         renderer = renderers[settings.log_format]

@@ -38,6 +38,21 @@ def test_what_looks_like_a_secret_is_blotted_out(secret: str) -> None:
     assert "***, failed" in said
 
 
+@pytest.mark.parametrize("shape", ["json", "console", "plain"])
+def test_tracebacks_show_no_values(root_logger: None, shape: str) -> None:
+    """What a variable held when something was raised is not written, however short a secret it is."""
+    stream = io.StringIO()
+    configure_logging(RuntimeSettings.model_validate({"log_format": shape}), stream)
+    try:
+        secret = "".join(["ses", "ame"])
+        raise LookupError(len(secret))
+    except LookupError:
+        logging.getLogger("one").exception("it failed")
+    said = stream.getvalue()
+    assert "it failed" in said and "LookupError" in said and "Traceback" in said
+    assert "sesame" not in said
+
+
 def test_a_repeated_warning_is_written_once_in_a_while(root_logger: None) -> None:
     """Hundreds who wait for one thing say so in one line; other warnings, and errors, pass."""
     now = [0.0]
