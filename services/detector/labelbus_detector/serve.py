@@ -2,7 +2,7 @@
 
 `POST /` {"base64_image", "labels", "threshold"?} with the bearer token LABELBUS_SERVE_TOKEN; `GET /health`;
 `GET /metrics` for Prometheus. Errors are {"error", "code"}: 400 for a request or an image that can never
-succeed, 401, 413, and 503 with Retry-After when too much waits.
+succeed, 401, 408 for a body that takes too long, 413, and 503 with Retry-After when too much waits.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from labelbus_runtime.errors import RetryLater, SampleRefused, SettingsError
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -30,6 +30,9 @@ from labelbus_detector.settings import DetectorSettings
 logger = logging.getLogger(__name__)
 MAX_PHRASES: Final = 256
 _BUSY_RETRY_S: Final = 5
+_BODY_WITHIN_S: Final = 120.0
+_GONE: Final = 499
+"""Nobody reads this status: it counts clients that left before they had sent all."""
 
 
 class _Ask(BaseModel):
@@ -107,6 +110,8 @@ class DetectionServer:
             response: Response = JSONResponse({"predictions": await self._predictions(request)})
         except _Refused as refusal:
             response = refusal.response()
+        except ClientDisconnect:
+            response = Response(status_code=_GONE)
         finally:
             self._waiting -= 1
             self._metrics.waiting.set(self._waiting)
@@ -139,19 +144,25 @@ class DetectionServer:
         token = self._settings.serve_token
         if token is None:
             return
-        given = request.headers.get("Authorization", "")
-        wanted = f"Bearer {token.get_secret_value()}"
-        if not hmac.compare_digest(given.encode("latin-1", "replace"), wanted.encode()):
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        wanted = token.get_secret_value().encode()
+        is_known = hmac.compare_digest(given.strip().encode("latin-1", "replace"), wanted)
+        if scheme.lower() != "bearer" or not is_known:
             raise _Refused(401, "unauthorised", "The bearer token is missing or wrong.")
 
     async def _body(self, request: Request) -> bytes:
         limit = self._settings.serve_max_body_bytes
         parts, size = [], 0
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise _Refused(413, "too-large", f"The request is larger than {limit} bytes.")
-            parts.append(part)
+        try:
+            async with asyncio.timeout(_BODY_WITHIN_S):
+                async for part in request.stream():
+                    size += len(part)
+                    if size > limit:
+                        raise _Refused(413, "too-large", f"The request is larger than {limit} bytes.")
+                    parts.append(part)
+        except TimeoutError as error:
+            fact = f"The request did not arrive within {_BODY_WITHIN_S:g} s."
+            raise _Refused(408, "too-slow", fact) from error
         return b"".join(parts)
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
 import pytest
 import torch
+from labelbus_detector import serve as serving
 from labelbus_detector.detections import Detected, Detection, Query
 from labelbus_detector.engine import Ask, OwlEngine
 from labelbus_detector.remote import RemoteDetector
@@ -18,7 +19,7 @@ from labelbus_detector.testing import encoded, shapes
 from labelbus_labeling.images import Frame
 from labelbus_runtime.errors import RetryLater, SettingsError
 from pydantic import SecretStr
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
 Serve = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 IMAGE = encoded(shapes())
@@ -65,7 +66,17 @@ async def test_our_client_and_our_server_agree(serve: Serve, toy: OwlEngine) -> 
     ]
 
 
-@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer tökén"}])
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER"])
+async def test_the_word_bearer_may_be_written_anyhow(client: httpx.AsyncClient, scheme: str) -> None:
+    """HTTP does not tell the schemes of authorization by case."""
+    answer = await client.post("/", json=body(), headers={"Authorization": f"{scheme} token"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [{}, {"Authorization": "token"}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer tökén"}],
+)
 async def test_a_wrong_token_is_refused(client: httpx.AsyncClient, header: dict[str, str]) -> None:
     """Without the token nothing is computed."""
     client.headers.pop("Authorization")
@@ -96,6 +107,46 @@ async def test_bad_requests_are_explained(client: httpx.AsyncClient, content: An
 async def test_a_large_request_is_refused(client: httpx.AsyncClient) -> None:
     """More bytes than the limit are not read."""
     assert (await client.post("/", content=b"x" * 200_000)).status_code == 413
+
+
+async def half_sent(then: Callable[[], Awaitable[Message]]) -> list[Message]:
+    """Send a request's first byte, then what `then` says; return what the server sends."""
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": "/",
+        "query_string": b"", "headers": [(b"authorization", b"Bearer token")],
+    }  # fmt: skip
+    begin: Message = {"type": "http.request", "body": b"{", "more_body": True}
+    first = iter([begin])
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return next(first, None) or await then()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await serve_app(SETTINGS, Stuck())(scope, receive, send)
+    return sent
+
+
+async def test_a_client_that_leaves_is_no_fault_of_ours() -> None:
+    """A request cut off in its body ends quietly; nothing is raised into the server's log."""
+
+    async def leave() -> Message:
+        return {"type": "http.disconnect"}
+
+    assert (await half_sent(leave))[0]["status"] == 499
+
+
+async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that stops sending does not keep its place for ever."""
+    monkeypatch.setattr(serving, "_BODY_WITHIN_S", 0.05)
+
+    async def stall() -> Message:
+        never: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        return await never
+
+    assert (await half_sent(stall))[0]["status"] == 408
 
 
 async def test_health_and_metrics(client: httpx.AsyncClient) -> None:
