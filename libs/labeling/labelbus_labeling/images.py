@@ -74,7 +74,9 @@ def frame_of(image: Image.Image) -> Frame:
         orientation = 1
     orientation = orientation if 1 <= orientation <= 8 else 1
     width, height = image.size
-    return Frame(height, width, orientation) if orientation >= 5 else Frame(width, height, orientation)
+    if orientation >= 5 and image.format != "TIFF":  # Pillow gives the upright size of TIFFs
+        width, height = height, width
+    return Frame(width, height, orientation)
 
 
 def _too_large(fact: str, setting: str) -> SampleRefused:

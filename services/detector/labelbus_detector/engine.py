@@ -16,6 +16,7 @@ from typing import Any, Final
 import torch
 from labelbus_labeling import onednn
 from labelbus_labeling.images import Frame
+from labelbus_runtime.errors import RetryLater
 from torch import Tensor
 
 from labelbus_detector.detections import Detection
@@ -89,9 +90,15 @@ class OwlEngine:
 
     @torch.inference_mode()
     def detect(self, pixels: Sequence[Tensor], asks: Sequence[Ask]) -> list[tuple[Detection, ...]]:
-        """Search a batch of prepared images; each answer is sorted by score, then phrase, then patch."""
+        """Search a batch of prepared images; each answer is sorted by score, then phrase, then patch.
+
+        Raises `RetryLater` for the job where the model's precision does not hold its numbers.
+        """
         union = list(dict.fromkeys(phrase for ask in asks for phrase in ask.phrases))
-        boxes, scores = self._scored(torch.stack(list(pixels)), self._phrases(union))
+        batch = torch.stack([one.to(self._device) for one in pixels])  # huge ones were prepared on the CPU
+        boxes, scores = self._scored(batch, self._phrases(union))
+        if not (torch.isfinite(scores).all() and torch.isfinite(boxes).all()):
+            raise self._overflow()
         kept = (scores > self._thresholds(asks)) & self._asked(asks, union)
         image, patch, column = kept.nonzero(as_tuple=True)
         corners = (_corners(boxes[image, patch]) * self._scales(asks)[image]).int()
@@ -113,7 +120,7 @@ class OwlEngine:
     def _scored(self, pixels: Tensor, phrases: Tensor) -> tuple[Tensor, Tensor]:
         """Return boxes (B, patches, 4: centre and size, 0 to 1) and scores (B, patches, phrases)."""
         model, head = self._model, self._model.class_head
-        hidden = self._vision(pixel_values=pixels.to(self._device, self._dtype)).last_hidden_state
+        hidden = self._vision(pixel_values=pixels.to(self._dtype)).last_hidden_state
         hidden = self._vision.post_layernorm(hidden).float()
         features = model.layer_norm(hidden[:, 1:] * hidden[:, :1])
         boxes = torch.sigmoid(model.box_head(features) + self._box_bias)
@@ -121,6 +128,14 @@ class OwlEngine:
         classes = classes / (torch.linalg.norm(classes, dim=-1, keepdim=True) + 1e-6)
         scale = head.elu(head.logit_scale(features)) + 1
         return boxes, torch.sigmoid((classes @ phrases.t() + head.logit_shift(features)) * scale)
+
+    def _overflow(self) -> RetryLater:
+        """Say that numbers were lost: compared with a threshold they would look like an empty image."""
+        given = str(self._dtype).removeprefix("torch.")
+        whole = "Its weights are damaged: choose another model"
+        remedy = whole if self._dtype is torch.float32 else "Set LABELBUS_DETECTOR_DTYPE=float32"
+        fact = f"The model computes in {given}, and its answer holds no numbers."
+        return RetryLater(f"{fact} {remedy}, then resume the job.", scope="job", code="model-overflow")
 
     def _thresholds(self, asks: Sequence[Ask]) -> Tensor:
         return torch.tensor([ask.threshold for ask in asks], device=self._device).view(-1, 1, 1)

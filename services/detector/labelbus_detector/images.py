@@ -49,4 +49,6 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit grey
         grey = np.asarray(image).astype(np.float64).clip(0, 65535)
         return Image.fromarray((grey / 257).round().astype(np.uint8)).convert("RGB")
+    if isinstance(image.info.get("transparency"), bytes):  # a palette's; straight to RGB Pillow warns of it
+        image = image.convert("RGBA")
     return image.convert("RGB")

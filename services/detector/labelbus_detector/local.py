@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -90,13 +91,16 @@ class LocalDetector:
         return self._engine
 
     def _prepare(self, query: Query) -> tuple[_Ready, Frame]:
+        import torch
+
         from labelbus_detector.engine import DEFAULT_THRESHOLD, Ask
 
         try:
             picture = decode(query.image, max_pixels=self._settings.max_pixels)
             pixels = self._loaded().prepare(picture.rgb)
-        except MemoryError as error:
-            raise RetryLater("The detector is out of memory for decoding.", code="out-of-memory") from error
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            fact = "The detector is out of memory for decoding."
+            raise RetryLater(fact, code="out-of-memory", after_s=30) from error
         threshold = DEFAULT_THRESHOLD if query.threshold is None else query.threshold
         return _Ready(pixels, Ask(query.phrases, picture.frame, threshold)), picture.frame
 
@@ -109,6 +113,7 @@ class LocalDetector:
                 lambda: engine.detect([one.pixels for one in batch], [one.ask for one in batch])
             )
         except torch.OutOfMemoryError as error:
+            traceback.clear_frames(error.__traceback__)  # they hold what the batch had on the GPU
             if len(batch) > 1:
                 raise  # the batcher tries them one by one
             fact = "The GPU is out of memory for one image. Lower what else runs on it."

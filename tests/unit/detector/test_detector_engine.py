@@ -12,6 +12,7 @@ from labelbus_detector.engine import Ask, OwlEngine
 from labelbus_detector.images import decode
 from labelbus_detector.models import TOY_FOLDER
 from labelbus_detector.testing import BLUE_CIRCLE, RED_SQUARE, encoded, shapes, smooth_noise
+from labelbus_runtime.errors import RetryLater
 from PIL import Image
 from transformers import (
     AutoTokenizer,
@@ -181,6 +182,18 @@ def test_half_precision_of_the_tower_moves_nothing(toy: OwlEngine) -> None:
     exact = search(toy, [encoded(shapes())], [("red square",)], 0.5)[0]
     rough = search(half, [encoded(shapes())], [("red square",)], 0.45)[0]
     assert overlap(*[(d.xmin, d.ymin, d.xmax, d.ymax) for d in (exact[0], rough[0])]) > 0.9
+
+
+def test_lost_numbers_are_no_empty_image() -> None:
+    """Where half precision overflows the job stops with the setting to change; it finds not just nothing."""
+    model, tokenizer = tiny("owlv2")
+    with torch.no_grad():
+        model.layer_norm.bias[0] = float("inf")
+    for dtype, remedy in ((torch.bfloat16, "LABELBUS_DETECTOR_DTYPE=float32"), (torch.float32, "damaged")):
+        engine = OwlEngine(copy.deepcopy(model), tokenizer, dtype=dtype)
+        with pytest.raises(RetryLater, match=remedy) as caught:
+            search(engine, [encoded(shapes())], [("red square",)], 0.1)
+        assert caught.value.scope == "job"
 
 
 def test_batches_fit_the_device(toy: OwlEngine) -> None:

@@ -1,11 +1,13 @@
 """Decoding: every kind of picture works, and what is none is refused with a reason."""
 
+import io
+
 import numpy as np
 import pytest
 from labelbus_detector.images import decode, frame_of
 from labelbus_detector.testing import encoded, shapes
 from labelbus_runtime.errors import SampleRefused
-from PIL import Image
+from PIL import Image, ImageOps
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16"])
@@ -32,16 +34,35 @@ def test_cmyk_is_read() -> None:
     assert decode(encoded(shapes().convert("CMYK"), "JPEG")).rgb.shape == (240, 320, 3)
 
 
-def test_a_turned_photo_is_upright() -> None:
-    """EXIF orientation 6 exchanges width and height, in the header's answer too."""
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_a_turned_photo_is_upright(kind: str, orientation: int) -> None:
+    """Every EXIF orientation is undone, and the header alone tells the upright size; 0 and 9 say nothing."""
     image = shapes()
     exif = image.getexif()
-    exif[0x0112] = 6
-    data = encoded(image, "JPEG", exif=exif)
+    exif[0x0112] = orientation
+    data = encoded(image, kind, exif=exif)
     picture = decode(data)
-    assert picture.rgb.shape == (320, 240, 3)
+    with Image.open(io.BytesIO(data)) as opened:
+        assert np.array_equal(picture.rgb, np.asarray(ImageOps.exif_transpose(opened)))
+    assert picture.rgb.shape == ((320, 240, 3) if 5 <= orientation <= 8 else (240, 320, 3))
     assert picture.frame == frame_of(data)
-    assert (picture.frame.width, picture.frame.height, picture.frame.orientation) == (240, 320, 6)
+    assert picture.frame.orientation == (orientation if 1 <= orientation <= 8 else 1)
+
+
+def test_a_palette_with_transparency_is_read_without_a_warning() -> None:
+    """What the palette says of transparency is dropped, as alpha is."""
+    image = shapes().convert("P")
+    data = encoded(image, transparency=bytes([0, 128, 255]))
+    assert np.array_equal(decode(data).rgb, np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "MPO"])
+def test_of_pictures_that_move_the_first_counts(kind: str) -> None:
+    """Animations, pages and a phone's second picture are left aside."""
+    first, second = Image.new("RGB", (40, 20), "black"), Image.new("RGB", (40, 20), "white")
+    picture = decode(encoded(first, kind, save_all=True, append_images=[second]))
+    assert (picture.frame.width, picture.frame.height, int(picture.rgb.max())) == (40, 20, 0)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 2), (2, 20_000)])

@@ -1,11 +1,15 @@
 """The labeler on the bundled model: drafts, metadata, mixed batches, and one bad sample among good ones."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import weakref
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
+import torch
 from labelbus_contracts.labels import BoundingBox
 from labelbus_detector import registration
+from labelbus_detector.detections import Detection
+from labelbus_detector.engine import Ask, OwlEngine
 from labelbus_detector.labeler import OwlVitLabeler, make_detector, make_labeler
 from labelbus_detector.local import LocalDetector
 from labelbus_detector.parameters import OwlVitParameters
@@ -51,6 +55,28 @@ async def test_labeling_twice_adds_nothing(labeler: OwlVitLabeler, task: MakeTas
     second = await answer(labeler, task(IMAGE, nms=True, write_metadata=False, boxes=first.draft.boxes))
     assert second.draft == first.draft
     assert first.draft.metadata == {}
+
+
+async def test_a_batch_too_large_for_the_gpu_is_let_go_of(
+    labeler: OwlVitLabeler, task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its images are tried one by one, when nothing of the batch is held in memory any more."""
+    held: list[weakref.ref[torch.Tensor]] = []
+    original = OwlEngine.detect
+
+    def detect(
+        self: OwlEngine, pixels: Sequence[torch.Tensor], asks: Sequence[Ask]
+    ) -> list[tuple[Detection, ...]]:
+        if len(asks) > 1:
+            activations = torch.zeros(1)
+            held.append(weakref.ref(activations))
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        assert [one for one in held if one() is not None] == []
+        return original(self, pixels, asks)
+
+    monkeypatch.setattr(OwlEngine, "detect", detect)
+    outcomes = await labeler.label([task(IMAGE) for _ in range(4)])
+    assert held and all(isinstance(one, Labeled) for one in outcomes)
 
 
 async def test_existing_boxes_of_the_prompts_labels_go(labeler: OwlVitLabeler, task: MakeTask) -> None:
