@@ -4,6 +4,7 @@ import keyword
 import re
 from collections.abc import Collection
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import Final
@@ -49,3 +50,5 @@ def _check(name: str, taken: Collection[str]) -> None:
     module = name.replace("-", "_")
     if keyword.iskeyword(module) or module.startswith("labelbus"):
         raise BadInput(f"'{name}' cannot be the name of a Python package of your own. Choose another.")
+    if find_spec(module) is not None:
+        raise BadInput(f"There is a Python package '{module}' already. Choose another name.")

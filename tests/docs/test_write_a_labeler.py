@@ -59,6 +59,14 @@ def test_the_package_passes_its_own_tests(reader: Reader) -> None:
     assert "7 passed" in reader.said
 
 
+def test_it_is_as_short_as_the_page_says(root: Path, reader: Reader) -> None:
+    """Fewer than 60 lines."""
+    written = (reader.folder / "dark-box" / "dark_box" / "__init__.py").read_text().splitlines()
+    count = sum(bool(line.strip()) for line in written)
+    assert count < 60
+    assert f"{count} lines with imports and docstrings" in (root / PAGE).read_text()
+
+
 def test_it_runs_in_one_process_and_as_a_block(root: Path, reader: Reader) -> None:
     """A preview, its writing, the form and the block's preview: each succeeds."""
     said = run("\n".join(fenced(root / PAGE, "run")[1:]), reader.folder, **reader.environ)

@@ -194,8 +194,6 @@ def test_a_labeler_of_ones_own_passes_its_conformance_test(own_labeler: Path) ->
     )
     assert said.returncode == 0, said.stdout + said.stderr
     assert "7 passed" in said.stdout
-    lines = (own_labeler / "dark_box" / "__init__.py").read_text().splitlines()
-    assert len(lines) < 80
 
 
 def test_a_labeler_of_ones_own_runs_embedded_and_as_a_block(world: World, own_labeler: Path) -> None:
@@ -208,5 +206,6 @@ def test_a_labeler_of_ones_own_runs_embedded_and_as_a_block(world: World, own_la
     block = world.labelbus("block", "dark-box", "--data-ids-file", world.ids_file(), "--label", "dark")
     assert block.exit_code == 0, block.output
     assert {boxes[0][0] for boxes in map(world.boxes, world.ids) if boxes} == {"dark"}
-    assert world.labelbus("labeler", "new", "dark-box").exit_code == 2
+    for taken in ("dark-box", "json", "numpy"):  # labelers, and packages that it would hide
+        assert world.labelbus("labeler", "new", taken).exit_code == 2
     assert KEY not in result.output + block.output
