@@ -1,7 +1,7 @@
 """Read a block's command line as Edge Impulse Studio writes it, generated from the labeler's parameters.
 
 Values may begin with a dash, unknown arguments are named and ignored, the two characters backslash-n are
-a newline, flags may come with or without a value.
+a newline, flags may come with or without a value. What is no text and comes empty counts as not given.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,8 @@ _IDS: Final = "--data-ids-file"
 _PROPOSE: Final = "--propose-actions"
 _LIMIT: Final = "--limit"
 _COMMON_FLAGS: Final = frozenset({"--verbose"})
+_FILLED: Final = frozenset({"boolean", "int", "float", "select"})
+"""What an empty text cannot be: Edge Impulse's own blocks take their default then."""
 _TRUTHS: Final = {"1": True, "true": True, "0": False, "false": False}
 
 
@@ -54,6 +56,8 @@ def read_arguments(argv: Sequence[str], registration: Registration) -> BlockArgu
     for option, value in found.items():
         if option in fields:
             name, info = fields[option]
+            if kind(info) in _FILLED and not str(value).strip():
+                continue
             if extra_of(info).get("secret"):
                 value = _named(option, name, value, secrets)
             given[name] = value_of(option, value, info)

@@ -20,11 +20,10 @@ from pydantic import SecretStr
 
 from labelbus_cli.block_arguments import BlockArguments
 from labelbus_cli.block_job import BlockJob, key_name
-from labelbus_cli.block_lines import Lines, tell
+from labelbus_cli.block_lines import Lines, tell, tell_choice
 from labelbus_cli.choice import Choice
 from labelbus_cli.cluster_api import ClusterApi, address
 from labelbus_cli.errors import BadInput, CommandError, KeptElsewhere, Unfinished
-from labelbus_cli.ids_file import taken_once
 from labelbus_cli.job_source import progress_of, row_of
 from labelbus_cli.runner import Outcome, interruptible
 from labelbus_cli.session import KEY_VARIABLE, project_of
@@ -56,14 +55,9 @@ async def run_on_cluster(
             _complain(await api.cluster(), registration, api.url)
             client = clients.get(key)
             project = await project_of(client)
-            where = f"project {project.id} ({project.name})"
-            if not await choice.finds_any(client, project.id, studio_job_id=arguments.studio_job_id):
-                lines.write(f"Nothing to do: {where} has none of what the block works on, {choice.said}.")
+            job, there = arguments.studio_job_id, f" on the cluster {api.url}"
+            if not await tell_choice(lines, choice, client, project, studio_job_id=job, there=there):
                 return 0
-            what = "Proposing changes for" if arguments.studio_job_id else "Labeling"
-            lines.write(f"{what} {choice.said} of {where} on the cluster {api.url}")
-            if choice.repeated:
-                lines.write(taken_once(choice.repeated))
             with interruptible(lambda: lines.note("Interrupted. Pausing the job …")) as interrupted:
                 outcome = await _Run(api, wanted, project, key, lines, interrupted).to_the_end()
             tell(lines, await api.ending(outcome.job.job_id), outcome)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from labelbus_committer.settings import CommitterSettings
-from labelbus_contracts.jobs import ActionSpec, StepSpec
 from labelbus_labeling.labeler import Registration
 from labelbus_ledger.endings import ending
 from labelbus_runtime import loop
@@ -15,17 +14,15 @@ from labelbus_studio.settings import StudioSettings
 
 from labelbus_cli.block_arguments import BlockArguments, read_arguments
 from labelbus_cli.block_form import form
-from labelbus_cli.block_lines import Lines, tell
+from labelbus_cli.block_lines import Lines, tell, tell_choice
 from labelbus_cli.choice import Choice, chosen
 from labelbus_cli.cluster_api import is_given
 from labelbus_cli.errors import CommandError
 from labelbus_cli.foreign import understood
-from labelbus_cli.ids_file import taken_once
-from labelbus_cli.labelers import labeler
+from labelbus_cli.labelers import block
 from labelbus_cli.once import work_for
-from labelbus_cli.plan import Wish
 from labelbus_cli.runner import carry_out
-from labelbus_cli.session import KEY_VARIABLE, Session, configure_logs, opened
+from labelbus_cli.session import KEY_VARIABLE, configure_logs, opened
 
 _TRUST_S = 5.0
 """A sample read so lately is not read again before it is written, unless the environment says otherwise."""
@@ -42,7 +39,7 @@ def run_block(name: str, argv: Sequence[str], out: TextIO, environ: Mapping[str,
             print(line, file=out, flush=True)
 
     try:
-        registration = labeler(name)
+        registration = block(name)
         if "--parameters-json" in argv:
             out.write(form(registration))
             return 0
@@ -73,17 +70,11 @@ async def _run(
     environ: Mapping[str, str],
 ) -> int:
     async with opened(studio=_studio(environ)) as session:
-        what = "Proposing changes for" if arguments.studio_job_id else "Labeling"
-        where = f"project {session.project.id} ({session.project.name})"
-        if not await choice.finds_any(
-            session.client, session.project.id, studio_job_id=arguments.studio_job_id
-        ):
-            lines.write(f"Nothing to do: {where} has none of what the block works on, {choice.said}.")
+        job = arguments.studio_job_id
+        if not await tell_choice(lines, choice, session.client, session.project, studio_job_id=job):
             return 0
-        lines.write(f"{what} {choice.said} of {where}")
-        if choice.repeated:
-            lines.write(taken_once(choice.repeated))
-        wish = _wish(session, registration, arguments, choice)
+        given = arguments.parameters.model_dump(mode="json", exclude_unset=True)
+        wish = choice.wish(session.project.id, registration, given, studio_job_id=job)
         work = await work_for(session, wish, lines, new=False)
         outcome = await carry_out(session, work, lines, committer=_committer(environ), environ=environ)
         async with session.ledger.read() as connection:
@@ -103,19 +94,6 @@ async def _on_cluster(
 
     check_after_s = _committer(environ).conflict_check_after_s
     return await run_on_cluster(registration, arguments, choice, lines, environ, check_after_s=check_after_s)
-
-
-def _wish(session: Session, registration: Registration, arguments: BlockArguments, choice: Choice) -> Wish:
-    given = arguments.parameters.model_dump(mode="json", exclude_unset=True)
-    step = StepSpec(labeler=registration.name, parameters=given)
-    return Wish(
-        project_id=session.project.id,
-        action=ActionSpec(name=registration.title, steps=(step,), data=choice.data),
-        ids=choice.ids,
-        limit=choice.limit,
-        mode="preview" if arguments.studio_job_id else "apply",
-        studio_job_id=arguments.studio_job_id,
-    )
 
 
 def _studio(environ: Mapping[str, str]) -> StudioSettings:

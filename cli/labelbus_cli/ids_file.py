@@ -23,8 +23,11 @@ class Ids:
         return Ids(tuple(sorted(self.ids)[:count]), self.repeated)
 
 
-def read_ids(path: Path) -> Ids:
-    """Read `path`. Raises `BadInput` for a file that is missing, not JSON, of another shape, or empty."""
+def read_ids(path: Path, *, may_be_empty: bool = False) -> Ids:
+    """Read `path`. Raises `BadInput` for a file that is missing, not JSON or of another shape.
+
+    So is one that names no sample, unless it may.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -38,7 +41,11 @@ def read_ids(path: Path) -> Ids:
         raise BadInput(f"The ids file {path} is not JSON: {error.msg} at {where}. {_SHAPE}") from error
     except RecursionError as error:
         raise BadInput(f"The ids file {path} is nested too deeply. {_SHAPE}") from error
-    return _distinct([_id(item, at, path) for at, item in enumerate(_array(value, path))], path)
+    found = [_id(item, at, path) for at, item in enumerate(_array(value, path))]
+    if not found and not may_be_empty:
+        raise BadInput(f"The ids file {path} names no sample. Put at least one id into it.")
+    distinct = tuple(dict.fromkeys(found))
+    return Ids(distinct, len(found) - len(distinct))
 
 
 def taken_once(repeated: int) -> str:
@@ -67,13 +74,6 @@ def _id(item: object, at: int, path: Path) -> int:
         shown = shown if len(shown) <= 60 else shown[:57] + "..."
         raise BadInput(f"Item {at + 1} of the ids file {path} is {shown}, not a sample id. {_SHAPE}")
     return number
-
-
-def _distinct(ids: list[int], path: Path) -> Ids:
-    if not ids:
-        raise BadInput(f"The ids file {path} names no sample. Put at least one id into it.")
-    distinct = tuple(dict.fromkeys(ids))
-    return Ids(distinct, len(ids) - len(distinct))
 
 
 def _kind(value: object) -> str:

@@ -6,6 +6,7 @@ from labelbus_labeling.labeler import Registration
 from labelbus_labeling.registry import installed
 
 from labelbus_cli.actions import nearest
+from labelbus_cli.custom_block import LABELER as CUSTOM_BLOCK
 from labelbus_cli.errors import BadInput
 
 
@@ -20,3 +21,13 @@ def labeler(name: str) -> Registration:
     if name not in known:
         raise BadInput(f"There is no labeler '{name}'. {nearest(name, known)}")
     return known[name]
+
+
+def block(name: str) -> Registration:
+    """Return a labeler that can be a block of Edge Impulse. Raises `BadInput`."""
+    if name == CUSTOM_BLOCK:
+        raise BadInput(
+            f"{CUSTOM_BLOCK} runs another block and is none itself: push that one. To run it here, use "
+            "`labelbus run-block --command ...`, or a step of an action."
+        )
+    return labeler(name)

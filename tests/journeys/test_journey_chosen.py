@@ -76,3 +76,15 @@ def test_other_blocks_must_be_named_samples(world: World) -> None:
     """As before."""
     result = world.labelbus("block", "owl-vit", "--prompt", "a cat")
     assert (result.exit_code, "Missing --data-ids-file" in result.output) == (1, True)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"ids": []}'])
+def test_a_file_without_ids_is_no_fault(make_pictures: Worlds, content: str) -> None:
+    """An action on a schedule may find nothing; a block must not then choose samples by itself."""
+    world = make_pictures()
+    world.project.add_images(2)
+    file = world.folder / "ids.json"
+    file.write_text(content)
+    result = world.labelbus(*IMAGES, "--data-ids-file", str(file))
+    assert (result.exit_code, result.output) == (0, "Nothing to do: the ids file names no sample.\n")
+    assert not world.written()

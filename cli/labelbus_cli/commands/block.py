@@ -21,7 +21,7 @@ def block(
     """
     if ctx.args[:1] in (["--help"], ["-h"]):  # further on it may be a value
         from labelbus_cli.block_help import block_help
-        from labelbus_cli.labelers import labeler as find
+        from labelbus_cli.labelers import block as find
 
         typer.echo(block_help(find(labeler)), nl=False)
         return

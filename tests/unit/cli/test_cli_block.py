@@ -1,5 +1,6 @@
 """A block's command line as Studio writes it, and the form that Studio shows."""
 
+import io
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from labelbus_audio import registration
 from labelbus_cli.block_arguments import BlockArguments, options, read_arguments
 from labelbus_cli.block_form import form
 from labelbus_cli.block_help import block_help
+from labelbus_cli.block_run import run_block
 from labelbus_cli.errors import BadInput
 from labelbus_detector.parameters import OwlVitParameters
 from labelbus_labeling.labeler import Registration
@@ -57,6 +59,20 @@ def test_the_official_arguments_are_understood(owl: Registration) -> None:
 def test_no_preview_job_means_apply(owl: Registration, value: list[str]) -> None:
     """0, an empty value and a missing argument are the same."""
     assert read_arguments([*NEEDED, *value], owl).studio_job_id is None
+
+
+@pytest.mark.parametrize("empty", [["--nms-iou-threshold", ""], ["--clip="], ["--threshold", " "]])
+def test_an_empty_number_or_choice_counts_as_not_given(owl: Registration, empty: list[str]) -> None:
+    """The official blocks take their default then; a text may be empty."""
+    read = read_arguments([*NEEDED, *empty, "--delete_existing_bounding_boxes", ""], owl)
+    assert read.given == {"prompt": "a cat"}
+
+
+def test_custom_block_is_no_block() -> None:
+    """It runs another one, which its form could not say; the way to do that is named."""
+    said = io.StringIO()
+    assert run_block("custom-block", ["--parameters-json"], said) == 1
+    assert "labelbus run-block --command" in said.getvalue()
 
 
 @pytest.mark.parametrize("unknown", [["--metadata", "{}"], ["--new"], ["--new=1"], ["--new", "--verbose"]])

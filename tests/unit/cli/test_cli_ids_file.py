@@ -48,6 +48,11 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
         read_ids(written(tmp_path, text))
 
 
+def test_no_ids_are_allowed_where_that_is_asked_for(tmp_path: Path) -> None:
+    """A block gets what its action finds, which may be nothing."""
+    assert read_ids(written(tmp_path, "[]"), may_be_empty=True).lowest(3).ids == ()
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """The path that does not exist is in the text."""
     with pytest.raises(BadInput, match=r"gone\.json does not exist"):
