@@ -10,6 +10,8 @@ from labelbus_labeling.labeler import Registration
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from labelbus_cli.block_arguments import extra_of
+
 _HEAD = """\
 # An action of Labelbus: which labelers run, in which order, on which samples.
 # Check it:    labelbus actions validate FILE
@@ -78,18 +80,14 @@ def _parameter(name: str, info: FieldInfo) -> str:
     return textwrap.indent("\n".join(lines) + "\n", "      ")
 
 
-def _extra(info: FieldInfo) -> dict[str, object]:
-    return dict(info.json_schema_extra) if isinstance(info.json_schema_extra, dict) else {}
-
-
 def _multiline(info: FieldInfo) -> bool:
-    return bool(_extra(info).get("multiline"))
+    return bool(extra_of(info).get("multiline"))
 
 
 def _example(info: FieldInfo) -> object:
     if info.examples:
         return info.examples[0]
-    extra = _extra(info)
+    extra = extra_of(info)
     if info.is_required():
         return extra.get("value", extra.get("default", "…"))
     value = info.get_default(call_default_factory=False)

@@ -5,8 +5,7 @@ import json
 import uuid
 from dataclasses import dataclass, field
 
-from labelbus_contracts.ids import JobId, ProjectId, SecretName
-from labelbus_contracts.jobs import ActionSpec, StepSpec
+from labelbus_contracts.ids import JobId, SecretName
 from labelbus_dispatcher.api_models import KeptJob, NewJob
 from labelbus_labeling.labeler import Registration
 from labelbus_studio.project_calls import Project
@@ -54,15 +53,11 @@ class BlockJob:
 
     def wish(self, project: Project) -> Wish:
         """Return the job as one process would do it, but for the names of keys."""
-        studio_job_id = self.arguments.studio_job_id
-        step = StepSpec(labeler=self.registration.name, parameters=self.parameters(self.keeper))
-        return Wish(
-            project_id=ProjectId(project.id),
-            action=ActionSpec(name=self.registration.title, steps=(step,), data=self.choice.data),
-            ids=self.choice.ids,
-            limit=self.choice.limit,
-            mode="preview" if studio_job_id else "apply",
-            studio_job_id=studio_job_id,
+        return self.choice.wish(
+            project.id,
+            self.registration,
+            self.parameters(self.keeper),
+            studio_job_id=self.arguments.studio_job_id,
         )
 
     def command(self, project: Project, secret: SecretName) -> KeptJob:

@@ -4,7 +4,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 from labelbus_ledger.endings import Ending
+from labelbus_studio.client import StudioClient
+from labelbus_studio.project_calls import Project
 
+from labelbus_cli.choice import Choice
+from labelbus_cli.ids_file import taken_once
 from labelbus_cli.progress import PlainDisplay
 from labelbus_cli.runner import Outcome
 from labelbus_cli.summary import closing, of_disabled, of_videos
@@ -16,6 +20,27 @@ class Lines(PlainDisplay):
     def __init__(self, write: Callable[[str], None]) -> None:
         super().__init__(lambda text: write(f"[{datetime.now():%H:%M:%S}] {text}"))
         self.write = write
+
+
+async def tell_choice(
+    lines: Lines,
+    choice: Choice,
+    client: StudioClient,
+    project: Project,
+    *,
+    studio_job_id: int | None,
+    there: str = "",
+) -> bool:
+    """Say what a block begins with, and where; False where it has nothing to do. Raises `StudioError`."""
+    where = f"project {project.id} ({project.name})"
+    if not await choice.finds_any(client, project.id, studio_job_id=studio_job_id):
+        lines.write(choice.nothing_in(where))
+        return False
+    what = "Proposing changes for" if studio_job_id else "Labeling"
+    lines.write(f"{what} {choice.said} of {where}{there}")
+    if choice.repeated:
+        lines.write(taken_once(choice.repeated))
+    return True
 
 
 def tell(lines: Lines, ending: Ending, outcome: Outcome) -> None:
