@@ -63,12 +63,13 @@ def read_arguments(argv: Sequence[str], registration: Registration) -> BlockArgu
             given[name] = value_of(option, value, info)
     return BlockArguments(
         ids_file=Path(str(found[_IDS])) if _IDS in found else None,
-        studio_job_id=_job(found.get(_PROPOSE)),
+        studio_job_id=_number(_PROPOSE, found.get(_PROPOSE), "the number of the preview job", least=0)
+        or None,
         given=given,
         parameters=_parameters(registration, given, fields),
         ignored=tuple(ignored),
         secrets=secrets,
-        limit=_count(found.get(_LIMIT)),
+        limit=_number(_LIMIT, found.get(_LIMIT), "the number of samples to work on, 1 or more", least=1),
     )
 
 
@@ -150,23 +151,13 @@ def _named(option: str, name: str, value: str | bool, secrets: dict[str, str]) -
     return f"env:{variable}"
 
 
-def _job(value: str | bool | None) -> int | None:
-    """Read the number of Studio's preview job; 0 and an empty text mean that the block applies."""
-    if value is None or not str(value).strip():
+def _number(option: str, value: str | bool | None, wanted: str, *, least: int) -> int | None:
+    """Read a number; an empty text is none."""
+    text = "" if value is None else str(value).strip()
+    if not text:
         return None
-    text = str(value).strip()
-    if not text.isdecimal() or len(text) > 18:
-        raise BadInput(f"{_PROPOSE} is {text[:40]!r}. Give the number of the preview job.")
-    return int(text) or None
-
-
-def _count(value: str | bool | None) -> int | None:
-    """Read the most samples to work on; an empty text means all."""
-    if value is None or not str(value).strip():
-        return None
-    text = str(value).strip()
-    if not text.isdecimal() or len(text) > 18 or int(text) < 1:
-        raise BadInput(f"{_LIMIT} is {text[:40]!r}. Give the number of samples to work on, 1 or more.")
+    if not text.isdecimal() or len(text) > 18 or int(text) < least:
+        raise BadInput(f"{option} is {text[:40]!r}. Give {wanted}.")
     return int(text)
 
 
