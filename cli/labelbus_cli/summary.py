@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from labelbus_ledger.reports import FailureGroup, JobRow, LabelSummary, Progress
+from labelbus_ledger.reports import FailureGroup, JobRow, Progress
+from labelbus_ledger.tallies import LabelSummary
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -64,7 +65,7 @@ def of_videos(ids: Sequence[int], *, examples: int = 5) -> str:
 
 def closing(job: JobRow, progress: Progress, *, interrupted: bool) -> str:
     """Return the sentences that end a command: what happened, and what to do next."""
-    counts = ", ".join(f"{number} {state}" for state, number in states(progress)) or "no samples"
+    counts = ", ".join(f"{number} {state}" for state, number in _states(job, progress)) or "no samples"
     head = f"Job {job.job_id} {_said(job, interrupted)}: {counts}."
     said = (head, job.reason, _held(job, progress), _advice(job, progress, interrupted))
     return " ".join(part for part in said if part)
@@ -113,7 +114,8 @@ def _to_apply(short: str) -> str:
     return f"Nothing was written to Studio. Write these proposals with `labelbus jobs apply {short}`."
 
 
-def states(progress: Progress) -> Sequence[tuple[str, int]]:
+def _states(job: JobRow, progress: Progress) -> Sequence[tuple[str, int]]:
     """Return the states of a job's samples with their counts, ended ones first."""
     order = ("committed", "proposed", "held", "failed", "writing", "labeling", "pending")
-    return [(state, progress.counts[state]) for state in order if progress.counts.get(state)]
+    said = {"writing": "labeled"} if job.mode == "preview" else {}  # a preview writes nothing
+    return [(said.get(state, state), progress.counts[state]) for state in order if progress.counts.get(state)]

@@ -65,6 +65,18 @@ def test_a_second_ctrl_c_ends_at_once(world: World) -> None:
     assert all(world.project.samples[one].metadata["labeled_by"] == "owlv2" for one in world.ids)
 
 
+def test_what_is_finished_after_ctrl_c_is_kept(world: World) -> None:
+    """Samples that were being labeled at the first Ctrl-C are labeled; running again only stages them."""
+    world.studio.faults.add(Fault("latency", route="get-image", latency_s=2))
+    process = world.started("run", world.action_file(), "--data-ids-file", world.ids_file())
+    asked = world.studio.calls.by_route
+    until(lambda: asked["get-image"] == len(world.ids) or process.poll() is not None)
+    said = kill(process, signal.SIGINT)
+    assert (process.returncode, f"was interrupted: {len(world.ids)} labeled." in said) == (1, True), said
+    again = world.run()
+    assert (again.exit_code, "Going on with job" in again.output) == (0, True)
+
+
 def test_nobody_who_interrupts_waits_for_the_model(world: World) -> None:
     """Ctrl-C while the model loads ends the command; there is no job yet."""
     process = world.started("run", world.action_file())

@@ -73,13 +73,21 @@ class EmbeddedCarrier:
             queue.open()
 
     async def stop(self, *, drain_s: float = 15.0) -> None:
-        """Take no more, finish what runs within `drain_s`, cancel the rest."""
+        """Take no more commands, let what runs finish and its events be handled, cancel the rest.
+
+        All within `drain_s`. Events die with the process, and with them the work that they tell of.
+        """
+        for queue in self._all():
+            queue.is_open = queue.is_open and not queue.delivery.worker.topic.commands
+        try:
+            async with asyncio.timeout(drain_s):
+                while running := [task for queue in self._all() for task in queue.running]:
+                    await asyncio.wait(running)
+        except TimeoutError:
+            pass
+        self._closed = True
         for queue in self._all():
             queue.is_open = False
-        running = [task for queue in self._all() for task in queue.running]
-        if running:
-            await asyncio.wait(running, timeout=drain_s)
-        self._closed = True
         tasks = [task for queue in self._all() for task in (*queue.running, *queue.holding)]
         for task in tasks:
             task.cancel()

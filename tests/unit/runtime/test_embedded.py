@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from labelbus_contracts.ids import MessageId
+from labelbus_contracts.topics import EVENTS
 from labelbus_contracts.v1.commands import LabelSample
+from labelbus_contracts.v1.events import SampleSkipped
 from labelbus_contracts.v1.message import Message
 from labelbus_runtime.embedded import EmbeddedCarrier
 from labelbus_runtime.errors import SettingsError, Unavailable
@@ -67,6 +70,34 @@ async def test_a_busy_worker_lets_others_run(labeler: MakeWorker, label_sample: 
     await carrier.stop()
 
 
+async def test_what_is_finished_while_it_stops_is_heard(
+    labeler: MakeWorker, label_sample: MakeMessage
+) -> None:
+    """The events of running commands are handled before the end; further commands do not begin."""
+    begun, heard, release = list[int](), list[int](), asyncio.Event()
+
+    async def label(message: LabelSample) -> list[Message]:
+        begun.append(message.sample_id)
+        await release.wait()
+        return [_skipped(message)]
+
+    async def hear(message: SampleSkipped) -> list[Message]:
+        heard.append(message.sample_id)
+        return []
+
+    carrier = EmbeddedCarrier()
+    carrier.mount(labeler(label, concurrency=2))
+    carrier.mount(Worker("dispatcher", EVENTS, hear, group="dispatcher", concurrency=1))  # type: ignore[arg-type]
+    await carrier.start()
+    await carrier.publish([label_sample(number) for number in range(1, 6)])
+    await run_until(lambda: len(begun) == 2)
+    stopping = asyncio.create_task(carrier.stop())
+    await asyncio.sleep(0)
+    release.set()
+    await stopping
+    assert sorted(heard) == sorted(begun) == [1, 2]
+
+
 async def test_a_stopped_carrier_takes_nothing(label_sample: MakeMessage) -> None:
     """Publishing after the end raises instead of forgetting."""
     carrier = EmbeddedCarrier()
@@ -86,3 +117,14 @@ async def test_one_worker_per_topic_and_group(labeler: MakeWorker) -> None:
     carrier.mount(labeler(handle))
     with pytest.raises(SettingsError, match="mounted already"):
         carrier.mount(labeler(handle))
+
+
+def _skipped(command: LabelSample) -> SampleSkipped:
+    return SampleSkipped(
+        id=MessageId(f"sample_skipped:{command.id}"),
+        job_id=command.job_id,
+        project_id=command.project_id,
+        sample_id=command.sample_id,
+        labeler=command.labeler,
+        reason="done",
+    )
