@@ -21,6 +21,7 @@ from labelbus_runtime.codec import Record, decode
 from labelbus_runtime.dead_letters import DeadLetter, DeadLetterSink, reason_of, traceback_of
 from labelbus_runtime.deadlines import Deadlines
 from labelbus_runtime.errors import InvalidMessage, RetryLater, SampleRefused, Unavailable
+from labelbus_runtime.proof import Proof
 from labelbus_runtime.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -52,21 +53,23 @@ Ending = Literal["done", "undelivered"]
 
 
 class Delivery:
-    """Delivers the records of one worker. `stopped` says why it takes no more; None while it does."""
+    """Delivers the records of one worker."""
 
     def __init__(self, worker: Worker, *, publish: Publish, dead_letters: DeadLetterSink) -> None:
         self.worker = worker
-        self.stopped: str | None = None
         self._send = publish
         self._dead_letters = dead_letters
-        self._successes = 0
-        self._failing: set[str] = set()
-        self._held: set[asyncio.Future[None]] = set()
+        self._proof = Proof(worker)
         self._deadlines = Deadlines(worker.timeout_s)
         self._in_flight: dict[int, float] = {}  # by record, when it was taken; the oldest first
         labels = (worker.service, worker.topic.name)
         self._metrics = _WorkerMetrics(labels)
         metrics.IN_FLIGHT.labels(*labels).set_function(lambda: len(self._in_flight))
+
+    @property
+    def stopped(self) -> str | None:
+        """Say why the worker takes no more messages; None while it does."""
+        return self._proof.stopped
 
     async def deliver(self, record: Record, message: Message | None = None) -> Ending | Held:
         """Handle one record to its end, or to where only a proof of the deployment helps.
@@ -108,8 +111,7 @@ class Delivery:
         of a stopped worker stay undelivered.
         """
         with self._metrics.held.track_inprogress():
-            if self._successes == held.successes and self.stopped is None:
-                await self._proof()
+            await self._proof.after(held.successes)
         if self.stopped is not None:
             return self._ended("undelivered", held.record, held.message, held.started)
         return await self._bury(
@@ -119,7 +121,7 @@ class Delivery:
     async def _handle(self, record: Record, message: Message, started: float) -> Ending | Held:
         attempt = waits = 0
         while True:
-            successes = self._successes
+            successes = self._proof.successes
             error = await self._try(message)
             if error is None:
                 break
@@ -135,7 +137,7 @@ class Delivery:
                 return await self._give_up(held)
             self._metrics.retried.inc()
             await asyncio.sleep(self._backoff_s(attempt, error))
-        self._succeeded()
+        self._proof.succeeded()
         return self._ended("done", record, message, started)
 
     def _asks_to_come_back(self, record: Record, message: Message, error: RetryLater) -> bool:
@@ -169,7 +171,7 @@ class Delivery:
                 return self._ended("refused", record, message, started, error)
         if isinstance(error, InvalidMessage | SampleRefused):
             return await self._bury(record, message, error, attempts=last.attempts, started=started)
-        self._failed(message, error)
+        self._proof.failed(message, error)
         if self.stopped is not None:
             return self._ended("undelivered", record, message, started, error)
         return last
@@ -230,43 +232,6 @@ class Delivery:
         asked_s = error.after_s if isinstance(error, RetryLater) else None
         return max(backoff_s, asked_s or 0.0)
 
-    async def _proof(self) -> None:
-        """Wait for a success or the worker's end, at most `hold_s`."""
-        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._held.add(news)
-        try:
-            async with asyncio.timeout(self.worker.hold_s):
-                await news
-        except TimeoutError:
-            if not self._successes:
-                self._stop("it has not succeeded with any message since it started")
-        finally:
-            self._held.discard(news)
-
-    def _succeeded(self) -> None:
-        self._successes += 1
-        self._failing.clear()
-        self._tell_held()
-
-    def _failed(self, message: Message, error: BaseException) -> None:
-        self._failing.add(message.id)
-        log.error("%s failed on %s", self.worker.name, message.id, exc_info=error)
-        if len(self._failing) >= self.worker.stop_after:
-            self._stop(f"{len(self._failing)} messages in a row failed, the last one by {reason_of(error)}")
-
-    def _stop(self, reason: str) -> None:
-        if self.stopped is not None:
-            return
-        self.stopped = f"{self.worker.name} stopped: {reason}. Mend and restart it; its messages wait."
-        self._metrics.stopped.set(1)
-        log.critical("%s", self.stopped)
-        self._tell_held()
-
-    def _tell_held(self) -> None:
-        for news in self._held:
-            if not news.done():
-                news.set_result(None)
-
     def _ended(
         self,
         outcome: metrics.Outcome,
@@ -313,8 +278,6 @@ class _WorkerMetrics:
         self.waited = metrics.WAITED.labels(*labels)
         self.held = metrics.HELD.labels(*labels)
         self.dead = metrics.DEAD.labels(*labels)
-        self.stopped = metrics.STOPPED.labels(*labels)
-        self.stopped.set(0)
 
 
 def _tries_again(error: BaseException) -> bool:
