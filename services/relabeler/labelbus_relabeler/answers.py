@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from labelbus_relabeler.completions import CUT, REFUSED
+from labelbus_relabeler.completions import REFUSED, marked
 from labelbus_relabeler.errors import Unusable
 
 _FENCE = re.compile(r"\A```[\w-]*[ \t]*\n?(.*?)\n?```\Z", re.DOTALL)
@@ -94,8 +94,7 @@ def scripts(text: str) -> set[str]:
 
 
 def _said(text: str) -> str:
-    if text.startswith(REFUSED):
-        raise Unusable("it is a refusal")
-    if text.startswith(CUT):
-        raise Unusable("it was cut off")
-    return text
+    mark, said = marked(text)
+    if mark:
+        raise Unusable("it is a refusal" if mark == REFUSED else "it was cut off")
+    return said

@@ -12,6 +12,7 @@ from labelbus_labeling.labeler import LabelTask
 from labelbus_labeling.paid import Answer, digest_of
 from labelbus_runtime.errors import SampleRefused
 
+from labelbus_relabeler.completions import CUT, REFUSED, marked
 from labelbus_relabeler.errors import Unusable
 from labelbus_relabeler.faults import shortened
 from labelbus_relabeler.provider import Provider
@@ -19,6 +20,11 @@ from labelbus_relabeler.questions import Question
 
 Value = TypeVar("Value")
 _TRIES: Final = 2
+_REMEDIES: Final = {
+    "": "Say in the prompt what to answer, or name the allowed labels.",
+    REFUSED: "Look at the sample, or say in the prompt what to answer.",
+    CUT: "Ask for less in the prompt; for a model that thinks first, set OPENAI_REASONING_EFFORT.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +165,7 @@ def _digest(question: Question, manner: Manner) -> str:
 
 
 def _refused(answer: Answer, fault: Unusable) -> SampleRefused:
-    said = f"It answered {shortened(answer.text)!r}." if answer.text.strip() else ""
+    mark, text = marked(answer.text)
+    said = f"It answered {shortened(text)!r}." if text.strip() else ""
     fact = f"{answer.model} gave no answer that can be used, asked twice: {fault}. {said}".rstrip()
-    return SampleRefused(
-        f"{fact} Say in the prompt what to answer, or name the allowed labels.", code="answer"
-    )
+    return SampleRefused(f"{fact} {_REMEDIES[mark]}", code="answer")

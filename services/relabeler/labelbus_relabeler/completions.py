@@ -2,12 +2,19 @@
 
 from typing import Final
 
-from labelbus_contracts.v1.events import Usage
 from pydantic import BaseModel, ConfigDict
 
 REFUSED: Final = "<refused>"
 CUT: Final = "<cut>"
 """What an answer's text begins with where the model refused, or was cut off: both are billed."""
+
+
+def marked(text: str) -> tuple[str, str]:
+    """Split a text into its mark, "" where it has none, and what was said."""
+    for mark in (REFUSED, CUT):
+        if text.startswith(mark):
+            return mark, text.removeprefix(mark).strip()
+    return "", text
 
 
 class _Part(BaseModel):
@@ -34,6 +41,7 @@ class _InputDetails(_Part):
 class _Used(_Part):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    total_tokens: int | None = None
     prompt_tokens_details: _InputDetails | None = None
 
 
@@ -57,22 +65,27 @@ class Completion(_Part):
             return f"{REFUSED} {text}".strip()
         return f"{CUT} {text}".strip() if choice.finish_reason == "length" else text
 
-    def used(self, seconds: float) -> Usage:
-        """Return the tokens, and the time that was measured."""
+    @property
+    def tokens(self) -> tuple[int, int] | None:
+        """Return the tokens of input and output; None where the server does not say, or nothing credible.
+
+        Some servers count what was thought in the total only.
+        """
         used = self.usage or _Used()
-        return Usage(
-            seconds=seconds, input_tokens=used.prompt_tokens or 0, output_tokens=used.completion_tokens or 0
-        )
+        taken, given = used.prompt_tokens or 0, used.completion_tokens
+        if taken < 1 or given is None or given < 0:
+            return None
+        return taken, max(given, (used.total_tokens or 0) - taken)
 
     @property
     def cached_tokens(self) -> int:
         """Return the input that the provider had in its cache."""
-        return self._details.cached_tokens or 0
+        return max(0, self._details.cached_tokens or 0)
 
     @property
     def written_tokens(self) -> int:
         """Return the input that the provider put into its cache, which some models bill higher."""
-        return self._details.cache_write_tokens or 0
+        return max(0, self._details.cache_write_tokens or 0)
 
     @property
     def _details(self) -> _InputDetails:

@@ -2,22 +2,35 @@
 
 import asyncio
 import base64
+import json
 import logging
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from labelbus_labeling.paid import Answer, Estimate, Prices, RateHeaders, image_tokens, shutdown_notice
+from labelbus_contracts.v1.events import Usage
+from labelbus_labeling.paid import (
+    Answer,
+    Estimate,
+    Prices,
+    RateHeaders,
+    image_tokens,
+    most_image_tokens,
+    shutdown_notice,
+)
 from labelbus_runtime.errors import RetryLater
 from pydantic import ValidationError
 
 from labelbus_relabeler.completions import Completion
-from labelbus_relabeler.faults import mapped
+from labelbus_relabeler.faults import NO_SCHEMA, mapped
 from labelbus_relabeler.questions import Question
 from labelbus_relabeler.settings import ProviderSettings
 
 if TYPE_CHECKING:
+    import httpx2
     from openai import AsyncOpenAI
 
 _log = logging.getLogger(__name__)
@@ -28,6 +41,8 @@ _FRAMING_TOKENS: Final = 32
 _CONNECT_TIMEOUT_S: Final = 10.0
 _IN_PLACE_S: Final = 10.0
 """How long short faults are tried again in place, in all."""
+_NO_KEY: Final = "none"
+"""What the SDK sends to a server that wants no key."""
 _PASSES: Final = frozenset({"provider-busy", "provider-unreachable"})
 
 
@@ -49,6 +64,7 @@ class Provider:
         self._client: AsyncOpenAI | None = None
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._named: set[str] = set()
+        self._schemaless: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -87,75 +103,108 @@ class Provider:
             self._client = None
 
     def worst(self, question: Question, model: str, effort: str | None) -> Estimate:
-        """Return the most that a call may take."""
+        """Return the most that a call may take.
+
+        How a model counts pictures that no rule is known for is guessed for its tokens; for its cost it
+        counts as the dearest one.
+        """
         picture = question.picture
-        said = (question.system, question.text, question.reminder, str(question.schema or ""))
-        bytes_said = sum(len(text.encode()) for text in said)  # a token is one byte at least
-        seen = image_tokens(model, picture.width, picture.height, question.detail)
-        return self._prices.worst(
-            model,
-            input_tokens=_FRAMING_TOKENS + seen + bytes_said,
-            output_tokens=_output_tokens(question, model, effort),
+        said = (question.system, question.text, question.reminder, _form_in_words(question))
+        said_tokens = _FRAMING_TOKENS + sum(len(text.encode()) for text in said)  # one byte each at least
+        shown = (model, picture.width, picture.height, question.detail)
+        output = _output_tokens(question, model, effort)
+        most = self._prices.worst(
+            model, input_tokens=said_tokens + most_image_tokens(*shown), output_tokens=output
         )
+        return replace(most, input_tokens=said_tokens + image_tokens(*shown))
 
     async def answer(
         self, question: Question, model: str, effort: str | None, *, patience: float = 1.0
     ) -> Answer:
         """Ask, however useless the answer is; `patience` stretches the timeout.
 
-        Raises `RetryLater`, `SampleRefused`. Faults that pass are tried again within 10 s.
+        A model that takes no schema is told the form in words. Faults that pass are tried again within
+        10 s. Raises `RetryLater`, `SampleRefused`.
         """
         started, attempt = self._clock(), 0
         while True:
             try:
                 async with self._slots:
-                    return await self._ask(question, model, effort, self._settings.timeout_s * patience)
+                    has_schema = question.schema is not None and model not in self._schemaless
+                    body = _body(question, model, effort, has_schema=has_schema)
+                    return await self._asked(question, model, effort, body, patience)
             except RetryLater as error:
+                if error.code == NO_SCHEMA and has_schema:
+                    self._forgo_schemas(model, error)
+                    continue
                 attempt += 1
                 wait_s = max(error.after_s or 0.0, 0.25 * 2**attempt) * random.uniform(1.0, 1.25)  # noqa: S311 - spreads retries, keeps no secret
                 if error.code not in _PASSES or self._clock() - started + wait_s > _IN_PLACE_S:
                     raise
             await self._sleep(wait_s)
 
-    async def _ask(self, question: Question, model: str, effort: str | None, patience_s: float) -> Answer:
+    async def _asked(
+        self, question: Question, model: str, effort: str | None, body: dict[str, Any], patience: float
+    ) -> Answer:
+        started = self._clock()
+        response = await self._post(body, model, self._settings.timeout_s * patience)
+        completion = self._read(response.content)
+        usage = self._used(completion, model) or _assumed(self.worst(question, model, effort))
+        return Answer(
+            completion.text,
+            usage.model_copy(update={"seconds": self._clock() - started}),
+            completion.model or model,
+            limits=RateHeaders.read(dict(response.headers)),
+        )
+
+    def _forgo_schemas(self, model: str, error: RetryLater) -> None:
+        """Remember a model that takes none."""
+        if model not in self._schemaless:
+            self._schemaless.add(model)
+            _log.warning("%s takes no schema; its answers are asked for in words. It said: %s", model, error)
+
+    async def _post(self, body: dict[str, Any], model: str, patience_s: float) -> "httpx2.Response":
         import httpx2
         import openai
 
         if self._client is None:
             raise RuntimeError("the provider is not open")
-        started = self._clock()
         try:
             async with asyncio.timeout(patience_s + _CONNECT_TIMEOUT_S):
                 # the SDK's own method walks through body and answer by their types: half of a call's CPU
-                response = await self._client.post(
+                return await self._client.post(
                     "/chat/completions",
                     cast_to=httpx2.Response,
-                    body=_body(question, model, effort),
+                    body=body,
                     options={"timeout": patience_s},
                 )
         except openai.OpenAIError as error:
-            key = self._client.api_key
+            key = "" if self._client.api_key == _NO_KEY else self._client.api_key
             raise mapped(error, provider=self.name, model=model, patience_s=patience_s, key=key) from error
         except TimeoutError as error:
             fact = f"{self.name} did not answer within {patience_s:g} s."
             raise RetryLater(fact, code="timeout") from error
-        return self._read(response.content, model, dict(response.headers), self._clock() - started)
 
-    def _read(self, body: bytes, model: str, headers: dict[str, str], seconds: float) -> Answer:
+    def _read(self, body: bytes) -> Completion:
         try:
-            completion = Completion.model_validate_json(body)
+            return Completion.model_validate_json(body)
         except ValidationError as error:
             fact = f"{self.name} gave an answer that is no chat completion. Check OPENAI_BASE_URL."
             raise RetryLater(fact, code="lost-answer") from error
-        usage, answered = completion.used(seconds), completion.model or model
-        cached, written = completion.cached_tokens, completion.written_tokens
-        costs = (
-            self._prices.cost(name, usage, cached_tokens=cached, written_tokens=written)
-            for name in (answered, model)
+
+    def _used(self, completion: Completion, model: str) -> Usage | None:
+        """Return what an answer took, as far as its server says."""
+        if completion.tokens is None:
+            return None
+        taken, given = completion.tokens
+        usage = Usage(input_tokens=taken, output_tokens=given)
+        cost_usd = self._prices.cost(
+            self._prices.billed(asked=model, answered=completion.model or model),
+            usage,
+            cached_tokens=completion.cached_tokens,
+            written_tokens=completion.written_tokens,
         )
-        cost = next((one for one in costs if one), 0.0)
-        usage = usage.model_copy(update={"cost_usd": cost})
-        return Answer(completion.text, usage, answered, limits=RateHeaders.read(headers))
+        return usage.model_copy(update={"cost_usd": cost_usd})
 
 
 def _client(settings: ProviderSettings) -> "AsyncOpenAI":
@@ -177,18 +226,30 @@ def _client(settings: ProviderSettings) -> "AsyncOpenAI":
             http_client=http,
         )
     return AsyncOpenAI(
-        api_key=settings.api_key.get_secret_value() if settings.api_key else "none",
+        api_key=settings.api_key.get_secret_value() if settings.api_key else _NO_KEY,
         base_url=settings.base_url or "https://api.openai.com/v1",
         max_retries=0,
         http_client=http,
     )
 
 
-def _body(question: Question, model: str, effort: str | None) -> dict[str, Any]:
+def _assumed(worst: Estimate) -> Usage:
+    """Count an answer whose usage nobody tells at its worst."""
+    cost_usd = 0.0 if math.isinf(worst.cost_usd) else worst.cost_usd
+    return Usage(input_tokens=worst.input_tokens, output_tokens=worst.output_tokens, cost_usd=cost_usd)
+
+
+def _form_in_words(question: Question) -> str:
+    if question.schema is None:
+        return ""
+    return f"Answer with nothing but JSON of this schema: {json.dumps(question.schema, ensure_ascii=False)}"
+
+
+def _body(question: Question, model: str, effort: str | None, *, has_schema: bool) -> dict[str, Any]:
     picture = question.picture
     encoded = base64.b64encode(picture.data).decode("ascii")
     url = f"data:{picture.media_type};base64,{encoded}"
-    texts = [question.text, question.reminder]
+    texts = [question.text, "" if has_schema else _form_in_words(question), question.reminder]
     content = [{"type": "text", "text": text} for text in texts if text]
     content.append({"type": "image_url", "image_url": {"url": url, "detail": question.detail}})  # type: ignore[dict-item]
     messages: list[dict[str, object]] = [{"role": "user", "content": content}]
@@ -199,8 +260,8 @@ def _body(question: Question, model: str, effort: str | None) -> dict[str, Any]:
         "messages": messages,
         "max_completion_tokens": _output_tokens(question, model, effort),
     }
-    if question.schema is not None:
-        form = {"name": "answer", "strict": True, "schema": dict(question.schema)}
+    if has_schema:
+        form = {"name": "answer", "strict": True, "schema": dict(question.schema or {})}
         body["response_format"] = {"type": "json_schema", "json_schema": form}
     if effort is not None:
         body["reasoning_effort"] = effort

@@ -57,6 +57,14 @@ def test_overrides() -> None:
     assert prices.cost("gpt-5", usage) > 0
 
 
+def test_an_answer_is_billed_as_it_was_reserved() -> None:
+    """One's own price of a deployment holds, whatever model answers; else that of the answering model."""
+    prices = Prices({"deployment": Price(1, 1, 1)})
+    assert prices.billed(asked="deployment", answered="gpt-6-astra") == "deployment"
+    assert prices.billed(asked="gpt-6-luna", answered="gpt-6-astra") == "gpt-6-astra"
+    assert prices.billed(asked="gpt-6-luna", answered="mystery") == "gpt-6-luna"
+
+
 @pytest.mark.parametrize(
     "text", ["{", "[]", '{"a": 1}', '{"a": [1, 2]}', '{"a": [1, 2, -3]}', '{"a": ["x", 1, 1]}']
 )

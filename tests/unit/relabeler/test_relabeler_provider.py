@@ -2,18 +2,19 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from labelbus_contracts.v1.events import Usage
 from labelbus_labeling.paid import Price, Prices
 from labelbus_relabeler.provider import Provider
-from labelbus_relabeler.questions import Picture, Question
+from labelbus_relabeler.questions import Picture, Question, object_schema
 from labelbus_relabeler.settings import ProviderSettings
 from labelbus_runtime.errors import RetryLater, SampleRefused, SettingsError
 from labelbus_simulator.models import Desk, Mishap, openai_app, serve_model
 
-from .conftest import scene
+from .conftest import completion, scene
 
 if TYPE_CHECKING:
     from .conftest import Stand
@@ -41,6 +42,7 @@ async def ask(environ: dict[str, str], *, prices: Prices | None = None, model: s
     [
         (401, "invalid_api_key", "job", "provider-key"),
         (403, "", "job", "provider-key"),
+        (403, "model_not_found", "job", "provider-setup"),
         (429, "insufficient_quota", "job", "provider-quota"),
         (402, "", "job", "provider-quota"),
         (404, "model_not_found", "job", "provider-setup"),
@@ -69,6 +71,31 @@ async def test_a_refused_image_is_the_samples_fault(stand: "Stand", code: str, n
     with pytest.raises(SampleRefused, match="unsupported image") as refused:
         await ask(stand.environ)
     assert refused.value.code == named
+
+
+async def test_a_flagged_image_is_not_the_keys_fault(stand: "Stand") -> None:
+    """Routers answer 403 for an image that their moderation flagged: one sample must not stop a job."""
+    stand.fails(403, "", "Your chosen model requires moderation and your input was flagged for violence.")
+    with pytest.raises(SampleRefused, match="flagged for violence") as refused:
+        await ask(stand.environ)
+    assert refused.value.code == "content-policy"
+
+
+@pytest.mark.parametrize("status", [408, 504, 524])
+async def test_a_gateway_that_did_not_wait_may_have_cost(stand: "Stand", status: int) -> None:
+    """The model was asked: it counts as a timeout, which is not repeated under one reservation."""
+    stand.fails(status)
+    with pytest.raises(RetryLater, match=f"HTTP {status}") as fault:
+        await ask(stand.environ)
+    assert (fault.value.code, len(stand.desk.requests)) == ("timeout", 1)
+
+
+async def test_an_absurd_wait_is_cut(stand: "Stand") -> None:
+    """A wrong Retry-After must not lock a key for years: it is asked again after a quarter of an hour."""
+    stand.fails(429, retry_after="100000000")
+    with pytest.raises(RetryLater) as fault:
+        await ask(stand.environ)
+    assert (fault.value.code, fault.value.after_s) == ("rate", 900)
 
 
 async def test_short_faults_are_tried_again_in_place(stand: "Stand") -> None:
@@ -126,6 +153,109 @@ async def test_refusals_and_cut_answers_are_marked(stand: "Stand") -> None:
     assert await ask(stand.environ) == "<cut> The red"
 
 
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {},
+        {"prompt_tokens": 0, "completion_tokens": 0},
+        {"prompt_tokens": 9},
+        {"prompt_tokens": -5, "completion_tokens": 3},
+    ],
+)
+async def test_an_untold_usage_counts_at_its_worst(stand: "Stand", usage: dict[str, int] | None) -> None:
+    """A server that says nothing credible of its tokens must not make calls free of charge."""
+    provider = Provider(
+        ProviderSettings.from_environment(stand.environ), prices=Prices({"simulated": Price(1.0, 0.1, 10.0)})
+    )
+    await provider.open("gpt-6-luna")
+    stand.desk.mishaps.append(Mishap(200, completion("cat") | {"usage": usage}))
+    answer = await provider.answer(QUESTION, "simulated", None)
+    await provider.close()
+    worst = provider.worst(QUESTION, "simulated", None)
+    assert answer.text == "cat"
+    assert answer.usage.cost_usd == worst.cost_usd > 0
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (
+        worst.input_tokens,
+        worst.output_tokens,
+    )
+
+
+async def test_thoughts_in_the_total_are_paid_for(stand: "Stand") -> None:
+    """Some servers count them there only."""
+    told = {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 150}
+    stand.desk.mishaps.append(Mishap(200, completion("cat") | {"usage": told}))
+    provider = Provider(ProviderSettings.from_environment(stand.environ))
+    await provider.open("gpt-6-luna")
+    usage = (await provider.answer(QUESTION, "simulated", None)).usage
+    await provider.close()
+    assert (usage.input_tokens, usage.output_tokens) == (100, 50)
+
+
+async def test_a_picture_of_an_unknown_model_is_reserved_at_the_dearest_rule(stand: "Stand") -> None:
+    """A deployment may hide a model that counts the smallest picture as 8,500 tokens."""
+    provider = Provider(
+        ProviderSettings.from_environment(stand.environ), prices=Prices({"mine": Price(1.0, 0.1, 1.0)})
+    )
+    worst = provider.worst(QUESTION, "mine", None)
+    assert worst.cost_usd > 8500e-6
+    assert worst.input_tokens < 200
+
+
+SCHEMA_QUESTION = replace(QUESTION, schema=object_schema({"label": {"type": "string"}}))
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "This response_format type is unavailable now"),
+        (422, "Unknown field: json_schema"),
+        (400, "This model does not support Structured Outputs."),
+    ],
+)
+async def test_a_server_without_structured_output_is_told_in_words(
+    stand: "Stand", status: int, message: str
+) -> None:
+    """The question is asked again with its schema as text, and later ones that way from the start."""
+    provider = Provider(ProviderSettings.from_environment(stand.environ))
+    await provider.open("gpt-6-luna")
+    stand.fails(status, "", message)
+    stand.says('{"label": "cat"}', '{"label": "dog"}')
+    answers = [(await provider.answer(SCHEMA_QUESTION, "simulated", None)).text for _ in range(2)]
+    await provider.close()
+    assert answers == ['{"label": "cat"}', '{"label": "dog"}']
+    assert ["response_format" in body for body in stand.desk.requests] == [True, False, False]
+    said = stand.desk.requests[1]["messages"][-1]["content"]
+    assert any('"required": ["label"]' in part.get("text", "") for part in said)
+
+
+async def test_questions_asked_meanwhile_are_asked_again_too(stand: "Stand") -> None:
+    """Each question that was sent with a schema before that was known to be useless gets its answer."""
+    stand.desk.twist = lambda body: (
+        Mishap(400, {"error": {"message": "no response_format"}}, latency_s=0.05)
+        if "response_format" in body
+        else None
+    )
+    provider = Provider(ProviderSettings.from_environment(stand.environ))
+    await provider.open("gpt-6-luna")
+    questions = [provider.answer(SCHEMA_QUESTION, "simulated", None) for _ in range(3)]
+    answers = await asyncio.gather(*questions)
+    await provider.close()
+    assert [answer.text for answer in answers] == ["red square"] * 3
+
+
+async def test_a_server_that_refuses_words_too_stops_the_job(stand: "Stand") -> None:
+    """It is not asked for ever."""
+    provider = Provider(ProviderSettings.from_environment(stand.environ))
+    await provider.open("gpt-6-luna")
+    for _ in range(3):
+        stand.fails(400, "", "No response_format here")
+    with pytest.raises(RetryLater, match="No response_format") as fault:
+        await provider.answer(SCHEMA_QUESTION, "simulated", None)
+    await provider.close()
+    assert (fault.value.scope, len(stand.desk.requests)) == ("job", 2)
+
+
 async def test_usage_and_cost_are_the_answers(stand: "Stand") -> None:
     """Tokens come from the answer, the cost from the table."""
     settings = ProviderSettings.from_environment(stand.environ)
@@ -143,13 +273,13 @@ async def test_usage_and_cost_are_the_answers(stand: "Stand") -> None:
 async def test_what_the_provider_puts_into_its_cache_costs_more(stand: "Stand") -> None:
     """Tokens that it says it cached are billed at their own price, and the worst case expects that of all."""
     settings = ProviderSettings.from_environment(stand.environ)
-    provider = Provider(settings, prices=Prices({"simulated": Price(1.0, 0.1, 10.0, written_usd=1.25)}))
+    provider = Provider(settings, prices=Prices({"gpt-6-luna": Price(1.0, 0.1, 10.0, written_usd=1.25)}))
     await provider.open("gpt-6-luna")
     stand.says("cat", written=80)
-    usage = (await provider.answer(QUESTION, "simulated", None)).usage
+    usage = (await provider.answer(QUESTION, "gpt-6-luna", "none")).usage
     await provider.close()
     assert usage.cost_usd == pytest.approx((20 + 80 * 1.25 + 70) * 1e-6)
-    worst = provider.worst(QUESTION, "simulated", None)
+    worst = provider.worst(QUESTION, "gpt-6-luna", "none")
     assert worst.cost_usd == pytest.approx((worst.input_tokens * 1.25 + worst.output_tokens * 10) * 1e-6)
     assert worst.input_tokens > len(QUESTION.text.encode())
 

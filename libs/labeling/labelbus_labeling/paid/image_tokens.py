@@ -1,4 +1,4 @@
-"""Tokens that OpenAI bills for an image, by its published rules. Unknown models count at a safe rate.
+"""Tokens that OpenAI bills for an image, by its published rules. How unknown models count is guessed.
 
 Tile models pay a base and so much for each 512-pixel tile, patch models for each 32-pixel patch.
 """
@@ -59,6 +59,8 @@ _RULES: Final[dict[str, _Tiles | _Patches]] = {
     "o3": _Tiles(75, 150),
 }
 _UNKNOWN: Final = _Patches(2.46, 10_000, None)
+_SMALL_PATCHES: Final = _Patches(4.25, 10_000, None)  # 16-pixel patches, and a mark at the end of each row
+_LARGEST_FLAT: Final = 3400  # open models that see every image as so many tokens, or so many tiles
 
 
 def image_tokens(model: str, width: int, height: int, detail: Detail = "auto") -> int:
@@ -68,14 +70,27 @@ def image_tokens(model: str, width: int, height: int, detail: Detail = "auto") -
     return _rule(model).count(width, height, detail)
 
 
+def most_image_tokens(model: str, width: int, height: int, detail: Detail = "auto") -> int:
+    """Return the most tokens of one image: of a model that no rule is known for, by the dearest rule."""
+    if _family(model) is not None:
+        return image_tokens(model, width, height, detail)
+    rules = (*_RULES.values(), _SMALL_PATCHES)
+    return max(_LARGEST_FLAT, *(rule.count(width, height, detail) for rule in rules))
+
+
 def _rule(model: str) -> _Tiles | _Patches:
+    family = _family(model)
+    return _UNKNOWN if family is None else _RULES[family]
+
+
+def _family(model: str) -> str | None:
     """Find the rule of a model or of the family that its name begins with, the longest first.
 
     `gpt-5.6` is no `gpt-5`: a new version may count in another way.
     """
     name = model.lower().rsplit("/", 1)[-1]
     families = [family for family in _RULES if name == family or name.startswith(f"{family}-")]
-    return _RULES[max(families, key=len)] if families else _UNKNOWN
+    return max(families, key=len, default=None)
 
 
 def _patches(width: int, height: int, most: int | None) -> int:

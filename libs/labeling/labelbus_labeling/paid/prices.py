@@ -57,6 +57,11 @@ class Prices:
         )
         return dollars / _MILLION
 
+    def billed(self, *, asked: str, answered: str) -> str:
+        """Return whose price an answer has: one's own of the model asked for, else that of who answered."""
+        own = self.price(asked)
+        return asked if (own is not None and own.seen is None) or self.price(answered) is None else answered
+
     def worst(self, model: str, *, input_tokens: int, output_tokens: int) -> Estimate:
         """Return the estimate of a call that takes at most so many tokens, none of them cached before."""
         price = self.price(model)
