@@ -78,6 +78,11 @@ class Call:
         return self.route if self.sample is None else f"{self.route} of sample {self.sample}"
 
     @property
+    def changes_a_sample(self) -> bool:
+        """Tell whether it writes a sample, which was read just now: it goes before calls that read."""
+        return self.method == "POST" and self.sample is not None
+
+    @property
     def count_as(self) -> str:
         """Name the call for the counter."""
         return f"{self.route}:{self.purpose}" if self.purpose else self.route

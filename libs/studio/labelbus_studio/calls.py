@@ -116,7 +116,10 @@ class Calls:
     async def _attempt(self, call: Call, read: Callable[[Call, httpx.Response], _T]) -> _T | Fault:
         """Send once. Foreign exceptions and frames end here: their locals may show the key."""
         try:
-            async with self._limits.slot(), asyncio.timeout(self.settings.timeout_s):
+            async with (
+                self._limits.slot(first=call.changes_a_sample),
+                asyncio.timeout(self.settings.timeout_s),
+            ):
                 response = await self._send(call)
             return read(call, response)
         except Fault as fault:

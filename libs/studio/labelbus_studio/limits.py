@@ -1,6 +1,7 @@
 """How many calls run at once and how many begin per second, for one project."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -15,7 +16,7 @@ class Limits:
     """Admit calls: at most `concurrency` at once, their starts at least `1 / rate_per_s` apart."""
 
     def __init__(self, settings: StudioSettings, *, clock: Clock, sleep: Sleep) -> None:
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._slots = _Slots(settings.concurrency)
         self._gap_s = 1 / settings.rate_per_s if settings.rate_per_s else 0.0
         self._within_s = settings.queue_within_s
         self._next_start = float("-inf")
@@ -23,14 +24,15 @@ class Limits:
         self._sleep = sleep
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
+    async def slot(self, *, first: bool = False) -> AsyncIterator[None]:
         """Hold a slot. Raises `StudioUnavailable` if none is free within the time for queueing.
 
+        Who comes `first` goes before all others: what has begun ends before anything else begins.
         The turn comes after the slot: turns taken in a queue would all be over when the slots become free.
         """
         try:
             async with asyncio.timeout(self._within_s):
-                await self._slots.acquire()
+                await self._slots.acquire(first=first)
         except TimeoutError:
             raise StudioUnavailable(
                 f"No call slot to Studio became free within {self._within_s:g} s. Studio is slow, or raise "
@@ -57,3 +59,36 @@ class Limits:
         self._next_start = start + self._gap_s
         if start > now:
             await self._sleep(start - now)
+
+
+class _Slots:
+    """A semaphore with two queues: nobody of the second has a turn while somebody is in the first."""
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._first: deque[asyncio.Future[None]] = deque()
+        self._others: deque[asyncio.Future[None]] = deque()
+
+    async def acquire(self, *, first: bool) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        queue, turn = self._first if first else self._others, asyncio.get_running_loop().create_future()
+        queue.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                queue.remove(turn)
+            else:
+                self.release()
+            raise
+
+    def release(self) -> None:
+        for queue in (self._first, self._others):
+            for turn in queue:
+                if not turn.done():
+                    turn.set_result(None)
+                    queue.remove(turn)
+                    return
+        self._free += 1

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import time
 import traceback
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -23,6 +24,7 @@ from labelbus_studio import (
     StudioUnavailable,
 )
 from labelbus_studio.answers import retry_after_s
+from labelbus_studio.limits import Limits
 from labelbus_studio.testing import TEST_KEY, ScriptedStudio
 from pydantic import SecretStr, ValidationError
 
@@ -358,3 +360,47 @@ async def test_cancelling_a_call_frees_its_slot() -> None:
             await first
         transport.go.set()
         await client.enable(1, 3)
+
+
+async def test_a_write_goes_before_all_reads_that_wait() -> None:
+    """What was compared is written at once; reads of samples whose turn is later do not come between."""
+    order, go = list[str](), asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        order.append(f"{request.method} {request.url.path.split('/')[-1]}")
+        await go.wait()
+        return refusal("no")
+
+    transport = httpx.MockTransport(answer)
+    async with StudioClient(
+        SecretStr(TEST_KEY), settings=StudioSettings(concurrency=1), transport=transport
+    ) as client:
+        calls: list[asyncio.Task[object]] = []
+        calls += [asyncio.create_task(client.read_sample(1, i)) for i in (10, 11, 12)]
+        await asyncio.sleep(0)
+        calls.append(asyncio.create_task(client.set_metadata(1, 9, {})))
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.gather(*calls, return_exceptions=True)
+    assert order == ["GET 10", "POST metadata", "GET 11", "GET 12"]
+
+
+@pytest.mark.parametrize("granted", [False, True])
+async def test_who_is_cancelled_in_the_queue_takes_no_slot_along(granted: bool) -> None:
+    """Whether before its turn or just when that has come."""
+    limits = Limits(StudioSettings(concurrency=1), clock=time.monotonic, sleep=asyncio.sleep)
+
+    async def call() -> None:
+        async with limits.slot():
+            pass
+
+    async with limits.slot():
+        waiting = asyncio.create_task(call())
+        await asyncio.sleep(0)
+        if not granted:
+            waiting.cancel()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert waiting.cancelled()
+    async with asyncio.timeout(5):
+        await call()
