@@ -1,5 +1,6 @@
 """Which jobs run: what every worker asks before it begins, answered from memory and refreshed by polling."""
 
+from collections import OrderedDict
 from typing import Final
 
 import sqlalchemy as sa
@@ -11,16 +12,17 @@ from labelbus_ledger.tables import jobs
 
 _POLL_S: Final = 2.0
 _OVERLAP_S: Final = 60.0  # clocks of several dispatchers, and transactions that commit late
+_MOST: Final = 1_000  # jobs that are remembered; others are read again when they are asked about
 _RUNNING: Final = ("selecting", "running", "finishing")
 _COLUMNS: Final = (jobs.c.job_id, jobs.c.state, jobs.c.desired_state, jobs.c.changed_at)
 
 
 class JobStates:
-    """The states of the jobs this process was asked about. Pausing a job takes hold here within 2 s."""
+    """The states of the jobs this process was asked about lately. A pause takes hold here within 2 s."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._runs: dict[str, bool] = {}
+        self._runs: OrderedDict[str, bool] = OrderedDict()
         self._newest = 0.0
         self._loop = Loop("polling of jobs", self.refresh, every_s=_POLL_S)
 
@@ -50,6 +52,7 @@ class JobStates:
         """
         known = self._runs.get(job_id)
         if known is not None:
+            self._runs.move_to_end(job_id)
             return known
         async with self._ledger.read() as connection:
             row = (
@@ -62,4 +65,6 @@ class JobStates:
 
     def _note(self, job_id: str, state: str, desired_state: str, changed_at: float) -> None:
         self._runs[job_id] = desired_state == "run" and state in _RUNNING
+        if len(self._runs) > _MOST:
+            self._runs.popitem(last=False)
         self._newest = max(self._newest, changed_at)

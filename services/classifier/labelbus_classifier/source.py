@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
+from weakref import WeakValueDictionary
 
 from labelbus_contracts.ids import ProjectId
 from labelbus_contracts.labels import LabelingMethod
@@ -56,13 +57,14 @@ class Sources:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._checked: dict[tuple[int, int], tuple[float, Source]] = {}
-        self._lock = asyncio.Lock()
+        self._turns: WeakValueDictionary[tuple[int, int], asyncio.Lock] = WeakValueDictionary()
 
     async def of(self, task: LabelTask, parameters: PretrainedParameters) -> Source:
         """Return the source. Raises `RetryLater`, for the whole job where the source cannot label it."""
         client = await task.studio(parameters.source_secret)
         impulse_id = parameters.source_project_impulse_id or FIRST_IMPULSE
-        async with self._lock:  # samples that come together look once
+        turn = self._turns.setdefault((id(client), impulse_id), asyncio.Lock())
+        async with turn:  # samples that come together look once
             source = self._known(client, impulse_id) or await self._looked_at(client, impulse_id)
         _check_methods(source.project, task.base.sample.labeling_method)
         return source

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from typing import Final
+from weakref import WeakValueDictionary
 
 from labelbus_contracts.ids import JobId
 from labelbus_labeling.labeler import LabelTask
@@ -18,12 +19,12 @@ class DatasetLabels:
 
     def __init__(self) -> None:
         self._known: OrderedDict[JobId, tuple[str, ...]] = OrderedDict()
-        self._turn = asyncio.Lock()
+        self._turns: WeakValueDictionary[JobId, asyncio.Lock] = WeakValueDictionary()
 
     async def of(self, task: LabelTask) -> tuple[str, ...]:
         """Return the labels of the task's project, in order. Raises `RetryLater`, `SampleRefused`."""
         if task.job_id not in self._known:
-            async with self._turn:
+            async with self._turns.setdefault(task.job_id, asyncio.Lock()):
                 if task.job_id not in self._known:
                     self._known[task.job_id] = await _read(task)
         self._known.move_to_end(task.job_id)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import httpx
 import pytest
 from labelbus_classifier import registration
 from labelbus_classifier.labeler import PretrainedLabeler
@@ -13,9 +14,11 @@ from labelbus_contracts.labels import BoundingBox, LabelPart, LabelSet
 from labelbus_labeling.labeler import Labeled, LabelTask, Registration, no_studio
 from labelbus_labeling.testing import GivenMedia, LabelerConformance
 from labelbus_runtime.errors import RetryLater, SampleRefused
+from labelbus_simulator import Studio, StudioApp
 from labelbus_simulator.faults import Fault
 from labelbus_simulator.models.eyes import answer_with_boxes, answer_with_result
-from pydantic import ValidationError
+from labelbus_studio.client import StudioClient
+from pydantic import SecretStr, ValidationError
 
 MakeTask = Callable[..., LabelTask]
 CAT = {"label": "Cat", "x": 10, "y": 20, "width": 30, "height": 40, "score": 0.9}
@@ -83,6 +86,38 @@ async def test_a_source_is_looked_at_once(elsewhere: Any, task: MakeTask) -> Non
     await asyncio.gather(*(labeler.label([task()]) for _ in range(8)))
     assert (elsewhere.asked("get-impulse"), elsewhere.asked("classify-image")) == (1, 8)
     assert set(elsewhere.opened) == {"env:SOURCE"}
+
+
+class Hanging(httpx.AsyncBaseTransport):
+    """Reaches a Studio once it may go on."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.asked, self.goes_on = asyncio.Event(), asyncio.Event()
+        self._inner = httpx.ASGITransport(StudioApp(studio))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Wait, then ask."""
+        self.asked.set()
+        await self.goes_on.wait()
+        return await self._inner.handle_async_request(request)
+
+
+async def test_a_source_that_hangs_keeps_no_other_waiting(elsewhere: Any, task: MakeTask) -> None:
+    """Another project is looked at while one does not answer."""
+    elsewhere.project.classify = answer_with_boxes
+    labeler, slow = PretrainedLabeler(), Hanging(elsewhere.studio)
+    async with StudioClient(SecretStr(elsewhere.project.key), transport=slow) as client:
+
+        async def open_slow(secret: str) -> StudioClient:
+            return client
+
+        first = asyncio.create_task(labeler.label([replace(task(), studio=open_slow)]))
+        await slow.asked.wait()
+        async with asyncio.timeout(10):
+            (other,) = await labeler.label([task()])
+        slow.goes_on.set()
+        assert isinstance(other, Labeled)
+        assert isinstance((await first)[0], Labeled)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Job states, instances and dead letters."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -17,13 +18,17 @@ _JOB = JobId("job")
 
 
 async def _add_job(ledger: Ledger, **changes: object) -> None:
+    await _add_jobs(ledger, changes)
+
+
+async def _add_jobs(ledger: Ledger, *changes: Mapping[str, object]) -> None:
     row = {
         "job_id": "job", "project_id": 7, "carrier": "c", "submit": "{}", "fingerprint": "f",
         "action_name": "a", "mode": "preview", "state": "running", "desired_state": "run",
-        "created_at": 100.0, "changed_at": 100.0, **changes,
+        "created_at": 100.0, "changed_at": 100.0,
     }  # fmt: skip
     async with ledger.write() as connection:
-        await connection.execute(sa.insert(jobs), [row])
+        await connection.execute(sa.insert(jobs), [{**row, **one} for one in changes])
 
 
 async def _change_job(ledger: Ledger, **changes: object) -> None:
@@ -66,6 +71,18 @@ async def test_late_job(ledger: Ledger) -> None:
     assert not await states.runs(_JOB)
     await _add_job(ledger)
     assert await states.runs(_JOB)
+
+
+async def test_jobs_asked_about_long_ago_are_read_again(ledger: Ledger) -> None:
+    """What is remembered does not grow with the jobs; a forgotten job is answered rightly all the same."""
+    states = JobStates(ledger)
+    names = [f"job-{number:04d}" for number in range(1_001)]
+    await _add_jobs(ledger, *({"job_id": name} for name in names))
+    assert all([await states.runs(JobId(name)) for name in names])
+    await _change_job(ledger, desired_state="pause")  # too long ago for a refresh to look at
+    assert not await states.runs(JobId(names[0]))
+    assert await states.runs(JobId(names[-1]))
+    assert len(states._runs) == 1_000
 
 
 async def test_capacities(ledger: Ledger) -> None:

@@ -12,7 +12,7 @@ from labelbus_labeling.labeler import Labeled, LabelTask
 from labelbus_relabeler import validate
 from labelbus_relabeler.parameters import ValidateParameters
 from labelbus_runtime.errors import RetryLater
-from labelbus_simulator import Fault, Project, Studio
+from labelbus_simulator import Fault, Project, Studio, StudioApp
 from labelbus_studio.client import StudioClient
 from labelbus_studio.settings import StudioSettings
 from pydantic import SecretStr
@@ -38,7 +38,7 @@ def project() -> Project:
 @pytest.fixture
 async def client(project: Project) -> AsyncIterator[StudioClient]:
     """Give the client of the project's key."""
-    transport = httpx.ASGITransport(project.studio.app(), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(StudioApp(project.studio), raise_app_exceptions=False)
     settings = StudioSettings(endpoint="http://studio/v1", retry_within_s=0.0)
     async with StudioClient(SecretStr(project.key), settings=settings, transport=transport) as client:
         yield client
@@ -79,3 +79,23 @@ async def test_a_studio_that_is_away_is_asked_again(
     project.studio.faults.remove(fault)
     (labeled,) = await labeler.label([task(client, project)])
     assert isinstance(labeled, Labeled)
+
+
+async def test_a_studio_that_hangs_keeps_only_its_own_job_waiting(
+    opened: "Open", client: StudioClient, project: Project
+) -> None:
+    """Another job's labels are read meanwhile."""
+    labeler, asked, goes_on = await opened(validate()), asyncio.Event(), asyncio.Event()
+
+    async def hanging() -> StudioClient:
+        asked.set()
+        await goes_on.wait()
+        return client
+
+    first = asyncio.create_task(labeler.label([replace(task(client, project), own_studio=hanging)]))
+    await asked.wait()
+    async with asyncio.timeout(10):
+        (other,) = await labeler.label([task(client, project, "another")])
+    goes_on.set()
+    assert isinstance(other, Labeled)
+    assert isinstance((await first)[0], Labeled)
