@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 import httpx
-from labelbus_simulator import Fault, Studio, serve_app
+from labelbus_simulator import Fault, Studio, StudioApp, serve_app
 from labelbus_simulator.models import Desk, beam_app
 
 KEY: Final = "ei_benchmark"
@@ -51,7 +51,7 @@ class CountsAgain:
     """Tells reads of a sample after its picture apart from those before: they are checks for conflicts."""
 
     def __init__(self, studio: Studio) -> None:
-        self._app = studio.app()
+        self._app = StudioApp(studio)
         self._routes = studio.calls.by_route
         self._pictured: set[str] = set()
 

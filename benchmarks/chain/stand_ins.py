@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 import httpx
-from labelbus_simulator import Dataset, Fault, Studio, serve_app
+from labelbus_simulator import Dataset, Fault, Studio, StudioApp, serve_app
 from labelbus_simulator.models import Desk, beam_app, find_shapes, openai_app
 
 from benchmarks.block.stand_ins import TOKEN, forever, served
@@ -117,7 +117,7 @@ def _serve_studio(pipe: Connection, samples: int, latency_s: float) -> None:
         for sample in project.samples.values():
             sample.content.data()
     studio.fault(Fault("latency", latency_s=latency_s))
-    with serve_app(studio.app()) as url:
+    with serve_app(StudioApp(studio)) as url:
         pipe.send({"url": f"{url}/v1", "sides": sides})
         forever()
 

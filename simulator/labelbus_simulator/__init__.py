@@ -11,6 +11,7 @@ from labelbus_simulator.sample import Sample
 from labelbus_simulator.server import serve, serve_app
 from labelbus_simulator.shapes import Shape, draw_scene
 from labelbus_simulator.studio import Studio
+from labelbus_simulator.web import StudioApp
 
 __all__ = [
     "Action",
@@ -27,6 +28,7 @@ __all__ = [
     "SimulatorError",
     "SimulatorOptions",
     "Studio",
+    "StudioApp",
     "draw_scene",
     "serve",
     "serve_app",

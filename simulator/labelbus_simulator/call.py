@@ -4,18 +4,16 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import parse_qsl
 
 from labelbus_simulator.documents import Doc
 from labelbus_simulator.errors import NotAllowed, Refused
+from labelbus_simulator.jobs import Job
 from labelbus_simulator.labels import check_text
-
-if TYPE_CHECKING:
-    from labelbus_simulator.jobs import Job
-    from labelbus_simulator.project import Project
-    from labelbus_simulator.sample import Sample
-    from labelbus_simulator.studio import Key, Studio
+from labelbus_simulator.project import Project
+from labelbus_simulator.sample import Sample
+from labelbus_simulator.studio import Key, Studio
 
 Method = Literal["GET", "POST", "DELETE"]
 
@@ -34,7 +32,7 @@ class Reply:
 class Call:
     """A request that reached a route. `path` holds the pattern's values, ids as whole numbers."""
 
-    studio: "Studio"
+    studio: Studio
     method: str
     url_path: str
     path: Mapping[str, int | str]
@@ -61,12 +59,12 @@ class Call:
         return doc
 
     @cached_property
-    def key(self) -> "Key":
+    def key(self) -> Key:
         """Who calls. Raises NotAllowed."""
         return self.studio.authenticate(self.headers.get("x-api-key", ""))
 
     @cached_property
-    def project(self) -> "Project":
+    def project(self) -> Project:
         """The project in the path, if the key opens it and may do this."""
         project_id = self.number("project")
         if self.key.project_id not in (None, project_id):
@@ -76,12 +74,12 @@ class Call:
         return self.studio.project(project_id)
 
     @cached_property
-    def sample(self) -> "Sample":
+    def sample(self) -> Sample:
         """The sample in the path."""
         return self.project.sample(self.number("sample"))
 
     @cached_property
-    def preview_job(self) -> "Job | None":
+    def preview_job(self) -> Job | None:
         """The job of `proposedActionsJobId`, if one is asked for."""
         job_id = self.query.get("proposedActionsJobId")
         return self.project.jobs.get(int(job_id)) if job_id else None

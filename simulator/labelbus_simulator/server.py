@@ -7,20 +7,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import uvicorn
 
-if TYPE_CHECKING:
-    from labelbus_simulator.studio import Studio
+from labelbus_simulator.studio import Studio
+from labelbus_simulator.web import StudioApp
 
 _START_TIMEOUT_S = 10.0
 
 
 @contextmanager
-def serve(studio: "Studio", *, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
+def serve(studio: Studio, *, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
     """Serve a Studio; yields its endpoint, which ends with /v1. Port 0 takes a free one."""
-    with serve_app(studio.app(), port=port, host=host) as url:
+    with serve_app(StudioApp(studio), port=port, host=host) as url:
         yield f"{url}/v1"
 
 

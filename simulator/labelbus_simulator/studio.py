@@ -9,7 +9,6 @@ from labelbus_simulator.errors import NotAllowed, Refused
 from labelbus_simulator.faults import Fault, Faults
 from labelbus_simulator.options import SimulatorOptions
 from labelbus_simulator.project import LabelingMethod, Project
-from labelbus_simulator.web import StudioApp
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +95,6 @@ class Studio:
         """Job ids are unique over all projects."""
         self._last_job += 1
         return self._last_job
-
-    def app(self) -> StudioApp:
-        """The HTTP surface as an ASGI application; its paths begin with /v1/api."""
-        return StudioApp(self)
 
     def _job_ended(self, key: Key) -> bool:
         project = self.projects.get(key.project_id or 0)

@@ -4,16 +4,14 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labelbus_simulator.call import Call, Reply, Route
 from labelbus_simulator.documents import Doc
 from labelbus_simulator.errors import ConnectionDropped, NotAllowed, Refused
 from labelbus_simulator.faults import Fault
 from labelbus_simulator.routes import table
-
-if TYPE_CHECKING:
-    from labelbus_simulator.studio import Studio
+from labelbus_simulator.studio import Studio
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -23,9 +21,9 @@ _logger = logging.getLogger(__name__)
 
 
 class StudioApp:
-    """An ASGI 3 application over one Studio. Needs no lifespan."""
+    """An ASGI 3 application over one Studio; its paths begin with /v1/api. Needs no lifespan."""
 
-    def __init__(self, studio: "Studio") -> None:
+    def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self._table = table()
 

@@ -21,7 +21,7 @@ from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger, LedgerSettings, upgrade
 from labelbus_ledger.job_states import JobStates
 from labelbus_ledger.secrets import SecretStore
-from labelbus_simulator import Project, Sample, Studio
+from labelbus_simulator import Project, Sample, Studio, StudioApp
 from labelbus_studio.client import StudioClients
 from labelbus_studio.samples import read_sample
 from labelbus_studio.settings import StudioSettings
@@ -39,7 +39,7 @@ class Line(httpx.AsyncBaseTransport):
     """The line to Studio, on which the process dies before or after its n-th write."""
 
     def __init__(self, studio: Studio) -> None:
-        self._inner = httpx.ASGITransport(studio.app(), raise_app_exceptions=False)
+        self._inner = httpx.ASGITransport(StudioApp(studio), raise_app_exceptions=False)
         self.dies: tuple[str, int] | None = None
         self.writes = 0
 

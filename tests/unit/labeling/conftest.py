@@ -22,7 +22,7 @@ from labelbus_ledger.job_states import JobStates
 from labelbus_ledger.secrets import SecretStore
 from labelbus_ledger.tables import jobs
 from labelbus_runtime.errors import SampleRefused
-from labelbus_simulator import Project, Studio
+from labelbus_simulator import Project, Studio, StudioApp
 from labelbus_studio import StudioClients, StudioSettings
 from PIL import Image, UnidentifiedImageError
 
@@ -138,7 +138,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     async with ledger.write() as connection:
         await connection.execute(sa.insert(jobs), [row])
     settings = StudioSettings(endpoint="http://studio.test/v1", retry_within_s=0.0)
-    clients = StudioClients(settings, transport=httpx.ASGITransport(studio.app()))
+    clients = StudioClients(settings, transport=httpx.ASGITransport(StudioApp(studio)))
     secrets = SecretStore(ledger, allow_env=True, keys=None, environ={"EI_KEY": KEY})
     states, labeler = JobStates(ledger), FrameLabeler()
     service = LabelerService(

@@ -59,5 +59,5 @@ def served(line: tuple[Switchboard, httpx.Client]) -> Served:
     project.add_images(8, seed=5, rotated=0.3)
     project.add_audio(2, seed=5, seconds=1.0, pieces=2)
     project.add_video(frames=2)
-    board.app = studio.app()
+    board.app = StudioApp(studio)
     return Served(studio, project, str(http.base_url).rstrip("/"), http)

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from labelbus_simulator import ConnectionDropped, Fault, Refused, Studio
+from labelbus_simulator import ConnectionDropped, Fault, Refused, Studio, StudioApp
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
 
@@ -125,7 +125,9 @@ async def test_drop_without_a_socket_is_an_exception() -> None:
     """In process there is no connection to cut."""
     studio = Studio()
     studio.fault(Fault("drop"))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(studio.app()), base_url="http://s/v1") as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(StudioApp(studio)), base_url="http://s/v1"
+    ) as http:
         with pytest.raises(ConnectionDropped):
             await http.get("/api/projects")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from labelbus_simulator import Studio, serve
+from labelbus_simulator import Studio, StudioApp, serve
 from PIL import Image, ImageOps
 
 
@@ -44,7 +44,7 @@ async def test_application_answers_without_a_socket() -> None:
     """`Studio.app` is an ASGI application."""
     studio = Studio()
     project = studio.add_project()
-    transport = httpx.ASGITransport(studio.app())
+    transport = httpx.ASGITransport(StudioApp(studio))
     headers = {"x-api-key": project.key}
     async with httpx.AsyncClient(transport=transport, base_url="http://sim/v1", headers=headers) as http:
         answer = (await http.get("/api/projects")).json()
