@@ -1,10 +1,15 @@
 """Turn the errors of other packages into what ends a command. The one place that knows them all."""
 
+import errno
+from typing import Final
+
 from labelbus_ledger.errors import SecretUnavailable
 from labelbus_runtime.errors import LabelbusError, SettingsError
 from labelbus_studio.errors import KeyRefused, StudioError
 
 from labelbus_cli.errors import BadInput, CommandError
+
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def understood(error: Exception) -> CommandError | None:
@@ -16,6 +21,9 @@ def understood(error: Exception) -> CommandError | None:
             return BadInput(str(error))
         case LabelbusError() | StudioError():
             return CommandError(str(error))
+        case OSError() if error.errno in _NO_ROOM:
+            where = f" for {error.filename}" if error.filename else " to write on"
+            return CommandError(f"The disk has no room left{where}. Free some, and run the command again.")
         case ExceptionGroup():
             known = [understood(one) for one in error.exceptions]
             return known[0] if known and all(known) else None

@@ -1,7 +1,9 @@
 """`labelbus`: the entry point, its groups of commands, and what becomes of errors."""
 
+import atexit
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -101,11 +103,20 @@ def _root(
 
 
 def run() -> None:
-    """Run the command line. After an interruption nobody waits for threads, which may load a model."""
+    """Run the command line and end the process, which waits for no thread: one may still load a model.
+
+    Nor does it take apart what is loaded, which costs a second where torch is.
+    """
+    code: object = 1
     try:
         app()
-    finally:
-        if Commands.hurries:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(Interrupted.exit_code)
+    except SystemExit as ended:
+        code = ended.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    if not Commands.hurries:
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads any more, or there is no room
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))

@@ -32,6 +32,34 @@ def test_help_loads_nothing_heavy() -> None:
     assert said.stdout.strip() == "[]"
 
 
+def test_the_end_of_the_process_is_a_plain_one() -> None:
+    """What is to run at the end runs, texts arrive, and the exit code is the command's."""
+    code = "import atexit; atexit.register(print, 'bye'); from labelbus_cli.main import run; run()"
+    said = subprocess.run(
+        [sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines()[-1] == "bye"
+    wrong = subprocess.run([sys.executable, "-c", code, "jbs"], capture_output=True, text=True, check=False)
+    assert (wrong.returncode, "Did you mean 'jobs'?" in wrong.stderr) == (2, True)
+
+
+def test_a_bug_shows_its_traceback() -> None:
+    """What nobody classified ends with exit code 1 and the traceback."""
+    code = "import labelbus_cli.main as main; main.app = lambda: {}['a bug']; main.run()"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (said.returncode, "KeyError: 'a bug'" in said.stderr) == (1, True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_full_disk_under_the_output_is_said() -> None:
+    """No traceback where the output has no room."""
+    command = [sys.executable, "-c", "from labelbus_cli.main import run; run()", "actions", "new", "owl-vit"]
+    with Path("/dev/full").open("w") as full:
+        said = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (said.returncode, said.stderr.startswith("The disk has no room left to write on.")) == (1, True)
+    assert len(said.stderr.splitlines()) == 1
+
+
 def test_every_command_has_help() -> None:
     """No group or command fails to describe itself."""
     for group in ("run", "actions", "jobs", "block", "submit", "serve", "start", "ledger", "secrets", "demo"):
