@@ -27,8 +27,12 @@ def read_action(path: FilePath, labelers: Mapping[str, Registration]) -> ActionS
         raise BadInput(
             f"The action file {path} does not exist. `labelbus actions new LABELER > {path}` writes one."
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"The action file {path} cannot be read: {error}.") from error
+    except OSError as error:
+        raise BadInput(
+            f"The action file {path} cannot be read: {error.strerror}. Give the path of a YAML file."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"The action file {path} is no UTF-8 text. Save it as UTF-8.") from error
     return action_of(parse(text, str(path)), labelers)
 
 
@@ -130,10 +134,13 @@ def _fault(document: Document, detail: ErrorDetails, model: type[BaseModel], und
         case "value_error":
             error = (detail.get("ctx") or {}).get("error")
             return _value_fault(document, path, name, error)
+        case "model_type" | "dict_type":
+            return document.error(path, f"'{name}' is wrong: it takes a mapping, with a key in every line.")
         case _:
             given = detail.get("input")
             shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
-            return document.error(path, f"'{name}' is wrong: {detail['msg']}{shown}.")
+            quotes = " Write it in quotes." if shown and detail["type"] == "string_type" else ""
+            return document.error(path, f"'{name}' is wrong: {detail['msg']}{shown}.{quotes}")
 
 
 def _said(loc: tuple[int | str, ...]) -> str:

@@ -32,8 +32,12 @@ def read_ids(path: Path, *, may_be_empty: bool = False) -> Ids:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise BadInput(f"The ids file {path} does not exist. Give the path of a JSON file.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"The ids file {path} cannot be read: {error}.") from error
+    except OSError as error:
+        raise BadInput(
+            f"The ids file {path} cannot be read: {error.strerror}. Give the path of a JSON file."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"The ids file {path} is no UTF-8 text. {_SHAPE}") from error
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:

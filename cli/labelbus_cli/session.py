@@ -107,5 +107,5 @@ async def project_of(client: StudioClient) -> Project:
             f"{fact} Set {KEY_VARIABLE} to the project's API key (Studio: Dashboard, Keys)."
         ) from error
     except StudioError as error:
-        endpoint = client.settings.endpoint
-        raise CommandError(f"{error} Check the network and EI_API_ENDPOINT ({endpoint}).") from error
+        advice = "" if "EI_API_ENDPOINT" in str(error) else " Check the network and EI_API_ENDPOINT."
+        raise CommandError(f"{error}{advice} EI_API_ENDPOINT is {client.settings.endpoint}.") from error

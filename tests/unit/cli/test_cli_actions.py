@@ -75,6 +75,8 @@ def test_an_action_without_steps_is_empty(fault: Fault) -> None:
         ("name: find things", "nam: x", "action.yaml:1:1: 'name' is missing"),
         ("name: find things", "nam: x", "action.yaml:1:1: Unknown key 'nam'. Did you mean 'name'?"),
         ("mode: fast", "mode: fast\n      mode: good", "action.yaml:9:7: The key 'mode' is given twice"),
+        ("reviewed: no", "reviewed: 3", "(given: 3). Write it in quotes."),
+        ("{key: labeled_by}", "labeled_by", "'without_metadata' is wrong: it takes a mapping"),
         ("mode: fast", "mode: [", "Not YAML"),
         ("mode: fast", "mode: !!python/object:os.system x", "Not YAML"),
     ],
@@ -112,6 +114,11 @@ def test_an_empty_file_and_a_missing_one_are_refused(
     assert "The file is empty" in fault("")
     with pytest.raises(BadInput, match="labelbus actions new"):
         read_action(tmp_path / "gone.yaml", labelers)
+    with pytest.raises(BadInput, match="Give the path of a YAML file"):
+        read_action(tmp_path, labelers)
+    (tmp_path / "wide.yaml").write_bytes(GOOD.encode("utf-16"))
+    with pytest.raises(BadInput, match="Save it as UTF-8"):
+        read_action(tmp_path / "wide.yaml", labelers)
 
 
 @pytest.mark.parametrize("name", ["owl-vit", "finder"])

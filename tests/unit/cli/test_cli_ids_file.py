@@ -48,6 +48,16 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
         read_ids(written(tmp_path, text))
 
 
+def test_what_cannot_be_read_is_no_error_of_python(tmp_path: Path) -> None:
+    """A folder and a text in another encoding are named as what they are."""
+    with pytest.raises(BadInput, match=r"cannot be read: Is a directory\. Give the path of a JSON file\.$"):
+        read_ids(tmp_path)
+    path = tmp_path / "ids.json"
+    path.write_bytes("[1, 2]".encode("utf-16"))
+    with pytest.raises(BadInput, match=r"is no UTF-8 text\. It must be a JSON array"):
+        read_ids(path)
+
+
 def test_no_ids_are_allowed_where_that_is_asked_for(tmp_path: Path) -> None:
     """A block gets what its action finds, which may be nothing."""
     assert read_ids(written(tmp_path, "[]"), may_be_empty=True).lowest(3).ids == ()
