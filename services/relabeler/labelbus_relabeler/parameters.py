@@ -52,6 +52,11 @@ def _labels(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(label for label in map(tidied, values) if label))
 
 
+def _trimmed(values: Iterable[str]) -> tuple[str, ...]:
+    """Keep what boxes are called as it is: dots and underscores may be a part of it."""
+    return tuple(dict.fromkeys(label for label in map(str.strip, values) if label))
+
+
 def _some(values: tuple[str, ...]) -> tuple[str, ...]:
     if not values:
         raise ValueError("name one label at least")
@@ -67,7 +72,8 @@ def _said(text: str) -> str:
 
 Prompt = Annotated[str, AfterValidator(_said)]
 Labels = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_labels)]
-SomeLabels = Annotated[Labels, AfterValidator(_some)]
+BoxLabels = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_trimmed)]
+SomeBoxLabels = Annotated[BoxLabels, AfterValidator(_some)]
 
 _QUALITIES: list[JsonValue] = [
     {"label": "Auto, depending on image input size", "value": "auto"},
@@ -116,7 +122,7 @@ AllowedLabels = Annotated[
 class RelabelParameters(LabelerParameters):
     """Which boxes to ask about, what to ask, and which answers remove the box."""
 
-    which_labels: SomeLabels = Field(
+    which_labels: SomeBoxLabels = Field(
         title="Which bounding boxes to re-label?",
         description="The labels of the boxes to ask about, separated by commas. Case does not matter.",
         json_schema_extra=extra(
@@ -190,13 +196,13 @@ class ImagesParameters(LabelerParameters):
     concurrency: Concurrency = 10
     auto_convert_videos: bool = Field(
         default=False,
-        title="Automatically convert videos to images",
+        title="Auto-convert videos",
         description="Split videos into frames, and label these. A preview splits none.",
         json_schema_extra=extra("--auto-convert-videos"),
     )
     extract_frames_per_second: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=10,
-        title="Frames per second to extract",
+        title="Extract no. of frames per second",
         description="How many frames to make of each second of a video.",
         json_schema_extra=extra(
             "--extract-frames-per-second", show_if=["auto_convert_videos", "eq", "true"], type="int"
@@ -223,7 +229,7 @@ class ValidateParameters(LabelerParameters):
     )
     image_quality: ImageQuality = "auto"
     concurrency: Concurrency = 10
-    dataset_labels: Labels = Field(
+    dataset_labels: BoxLabels = Field(
         default=(),
         title="Labels of the dataset",
         description="The labels that boxes may have, separated by commas, told to the model. "

@@ -62,6 +62,14 @@ async def test_boxes_are_relabeled_or_removed_in_their_order(labeler: Labeler) -
     assert labeled.usage.output_tokens > 0
 
 
+@pytest.mark.parametrize("name", ["animal_", "animal.", '"animal"', "*"])
+async def test_boxes_are_named_as_they_are_called(labeler: Labeler, name: str) -> None:
+    """Signs around a label belong to it, as in the official block: only space and case do not count."""
+    called = RED.model_copy(update={"label": f"{name.upper()} "})
+    labeled = await answer(labeler, called, EMPTY, which_labels=f" {name},")
+    assert [one.label for one in labeled.draft.boxes] == ["red square", "Animal "]
+
+
 async def test_only_uncertain_boxes_are_asked_about(labeler: Labeler, stand: "Stand") -> None:
     """A sure box, and one without a score, such as a person's, cost nothing and stay."""
     sure, unsure = (RED.model_copy(update={"score": score}) for score in (0.9, 0.4))
