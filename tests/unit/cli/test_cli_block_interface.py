@@ -80,6 +80,22 @@ OFFICIAL: dict[str, Official] = {
 }
 
 
+TITLES = {
+    "owl-vit": "Prompt; Delete existing bounding boxes; Ignore objects smaller than (%); "
+    "Ignore objects larger than (%); Non-max suppression; NMS IoU threshold",
+    "audio": "Hugging Face API Key; Labels of interest; Other label; Window size (ms); Window stride (ms); "
+    "Minimum confidence threshold",
+    "pretrained": "Source project; Impulse ID; Delete existing bounding boxes?; "
+    "Only keep bounding boxes with label",
+    "images": "OpenAI API Key; Prompt; Disable samples w/ label; Image quality; Concurrency; "
+    "Auto-convert videos; Extract no. of frames per second",
+    "relabel": "OpenAI API Key; Which bounding boxes to re-label?; Prompt; Remove bounding boxes w/ label; "
+    "Image quality; Concurrency",
+    "validate": "OpenAI API Key; Validation prompt; Image quality; Concurrency",
+}
+"""What the official forms call their parameters, where they can be read."""
+
+
 class Strict(BaseModel):
     """Refuses what the interface does not know."""
 
@@ -182,6 +198,13 @@ def test_the_official_parameters_are_as_they_were(name: str) -> None:
         assert value is None or by_name[param].value == value, param
     ours = [item for item in items if item.param not in names]
     assert all(item.optional or item.value for item in ours)
+
+
+@pytest.mark.parametrize("name", sorted(TITLES))
+def test_the_official_parameters_are_called_as_they_were(name: str) -> None:
+    """Official ones first: who changes blocks finds the same form, with ours below."""
+    titles = TITLES[name].split("; ")
+    assert [item.name for item in read(name).parameters][: len(titles)] == titles
 
 
 @pytest.mark.parametrize(
