@@ -23,6 +23,7 @@ from labelbus_ledger.tables import ENDED_JOB_STATES, claims, commits, jobs, labe
 SampleKey: TypeAlias = tuple[ProjectId, SampleId]
 STOPPED_JOB_STATES: Final = (*ENDED_JOB_STATES, "paused", "cancelling")
 _KEEP_REASON: Final = 2000
+_KEEP_MODEL: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,7 +444,7 @@ def _event_row(event: LabelEvent, now: float) -> dict[str, object]:
         "attempt": event.attempt,
         "kind": event.kind,
         "labeler": event.labeler,
-        "model": event.model if isinstance(event, SampleLabeled) else None,
+        "model": None,
         "code": event.code if isinstance(event, SampleFailed) else None,
         "reason": None,
         "notes": None,
@@ -455,6 +456,8 @@ def _event_row(event: LabelEvent, now: float) -> dict[str, object]:
     }
     if isinstance(event, SampleFailed | SampleSkipped):
         row["reason"] = event.reason[:_KEEP_REASON]
+    if isinstance(event, SampleLabeled) and event.model:
+        row["model"] = event.model[:_KEEP_MODEL]
     if isinstance(event, SampleLabeled) and event.notes:
         row["notes"] = _NOTES.dump_json(event.notes).decode()
     if isinstance(event, SampleLabeled | SampleFailed):

@@ -7,6 +7,18 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
+
+class Told(sa.TypeDecorator[str]):
+    """Text that others said: programs, servers. It may hold NUL, which PostgreSQL stores nowhere."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """Return what is stored."""
+        return None if value is None else value.replace("\0", "\ufffd")
+
+
 metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -47,7 +59,7 @@ jobs = sa.Table(
     sa.Column("weight", sa.Integer, nullable=False, default=1),
     sa.Column("state", sa.String(32), nullable=False),
     sa.Column("desired_state", sa.String(16), nullable=False, default="run"),
-    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("reason", Told, nullable=False, default=""),
     sa.Column("run", sa.Integer, nullable=False, default=1),
     sa.Column("selected", sa.Boolean, nullable=False, default=False),  # no further sample joins
     sa.Column("cursor", sa.Text),  # how far the selection has paged
@@ -81,7 +93,7 @@ samples = sa.Table(
     sa.Column("draft", sa.Text),
     sa.Column("gathered", sa.Text),  # drafts of the branches so far
     sa.Column("code", sa.String(64)),
-    sa.Column("reason", sa.Text),
+    sa.Column("reason", Told),
     sa.Column("ended_at", sa.Double),
     sa.Column("split_fps", sa.Integer),  # a video: its write is a split into so many frames per second
     sa.Index(None, "job_id", "state", "step", "position"),
@@ -215,7 +227,7 @@ label_events = sa.Table(
     sa.Column("labeler", sa.String(64), nullable=False),
     sa.Column("model", sa.String(200)),
     sa.Column("code", sa.String(64)),
-    sa.Column("reason", sa.Text),
+    sa.Column("reason", Told),
     sa.Column("notes", sa.Text),
     sa.Column("seconds", sa.Double, nullable=False, default=0.0),
     sa.Column("input_tokens", sa.BigInteger, nullable=False, default=0),
@@ -233,7 +245,7 @@ answers = sa.Table(
     sa.Column("provider", sa.String(64), primary_key=True),
     sa.Column("model", sa.String(200), primary_key=True),  # as asked for
     sa.Column("digest", sa.String(64), primary_key=True),  # of image bytes, prompt and parameters
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("text", Told, nullable=False),
     sa.Column("answered_by", sa.String(200), nullable=False),  # the model that the answer names
     sa.Column("input_tokens", sa.BigInteger, nullable=False),
     sa.Column("output_tokens", sa.BigInteger, nullable=False),
@@ -281,7 +293,7 @@ dead_letters = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("topic", sa.String(200), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason", Told, nullable=False),
     sa.Column("headers", sa.Text, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("died_at", sa.Double, nullable=False),

@@ -190,3 +190,9 @@ def test_secrets_are_starred() -> None:
     assert said.endswith("*** ***")
     assert "secret" not in said
     assert len(said.splitlines()) == 12
+
+
+def test_what_a_terminal_would_obey_is_left_out() -> None:
+    """Colours, cursor moves and bytes that are no text; a secret in two colours is starred all the same."""
+    said = last_lines("\x1b[31mred\x1b[0m\tand \x1b]0;title\x07bell\x07\0 se\x1b[1mcret", ["secret"])
+    assert said == "red and bell\ufffd\ufffd ***"

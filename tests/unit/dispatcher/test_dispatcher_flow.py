@@ -219,6 +219,14 @@ async def test_what_nobody_answers_is_sent_again(world: World) -> None:
     assert await world.states() == {"committed": 1}
 
 
+@on_both_databases
+async def test_a_reason_that_a_database_does_not_store_ends_its_sample(world: World) -> None:
+    """A program or a server may have said NUL, which PostgreSQL refuses; nothing waits for it."""
+    world.label = lambda command: failed(command, "It said: \0.", permanent=True)
+    await world.submit(selection=Selection(ids=(1,)))
+    assert await world.states() == {"failed": 1}
+
+
 async def test_in_flight_stays_within_the_window(world: World) -> None:
     """A labeler that answers nothing is sent no more than its window."""
     world.label = lambda command: None
