@@ -89,6 +89,8 @@ async def go_on(
         if not job.is_embedded:
             raise BadInput(f"Job {job.job_id} belongs to a cluster ({job.carrier}), not to a single process.")
         _check_project(session, job)
+        if job.state in ("cancelled", "rejected"):
+            raise BadInput(f"Job {job.job_id} is {job.state} and cannot go on. Run its action again.")
         if job.ended_at is not None and not retry_failed:
             raise BadInput(
                 f"Job {job.job_id} has {job.state.replace('_', ' ')}. Only --retry-failed reopens it."

@@ -50,7 +50,9 @@ def test_a_job_that_nobody_runs_is_cancelled(slow: World) -> None:
     cancelled = slow.labelbus("jobs", "cancel", job_of(slow))
     assert "is cancelled" in cancelled.output
     assert slow.labelbus("jobs", "cancel", job_of(slow)).exit_code == 2
-    assert slow.labelbus("jobs", "resume", job_of(slow)).exit_code == 2
+    for more in ((), ("--retry-failed",)):
+        resumed = slow.labelbus("jobs", "resume", job_of(slow), *more)
+        assert resumed.exit_code == 2 and "is cancelled and cannot go on" in resumed.output
     slow.studio.faults.clear()
     assert "Going on" not in slow.run("--sample", "1").output
 
