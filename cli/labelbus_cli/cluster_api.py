@@ -165,9 +165,9 @@ class ClusterApi:
         return self._read(_SUMMARIES, answer)
 
     async def job(self, job_id: str) -> JobDetail | None:
-        """Return where a job stands; None for one that no dispatcher has taken up."""
+        """Return where a job stands, without reasons; None for one that no dispatcher has taken up."""
         try:
-            answer = await self._call("GET", f"/v1/jobs/{job_id}")
+            answer = await self._call("GET", f"/v1/jobs/{job_id}", params={"failures": "false"})
         except NotThere:
             return None
         return self._read(TypeAdapter(JobDetail), answer)

@@ -17,6 +17,7 @@ from labelbus_ledger import reports
 from labelbus_ledger.reports import JobRow, SampleChange
 from labelbus_runtime.settings import load
 from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labelbus_cli.accuracy import Accuracy, accuracy
 from labelbus_cli.errors import BadInput
@@ -78,10 +79,9 @@ async def _done(session: Session, wish: Wish) -> Outcome:
 async def _waiting_preview(session: Session) -> str | None:
     """Return the preview whose application an earlier demo did not finish."""
     async with session.ledger.read() as connection:
-        newest = await reports.list_jobs(connection, limit=1)
-    if not newest:
+        job = await _newest(connection)
+    if job is None:
         return None
-    job = newest[0]
     if job.mode == "preview":
         return job.job_id if job.state == "finished" else None
     return job.submit.source_job_id if job.ended_at is None else None
@@ -90,13 +90,18 @@ async def _waiting_preview(session: Session) -> str | None:
 async def _remember(session: Session, project: "Project", source: str) -> None:
     """Give the simulated Studio, which forgets, what an interrupted application of `source` wrote."""
     async with session.ledger.read() as connection:
-        for job in await reports.list_jobs(connection, limit=1):
-            if job.submit.source_job_id != source:
-                continue
-            async for change in reports.changes(connection, job.job_id):
-                sample = project.samples[change.sample_id]
-                sample.boxes = [_as_studio(box) for box in change.after.boxes]
-                sample.metadata = dict(change.after.metadata)
+        job = await _newest(connection)
+        if job is None or job.submit.source_job_id != source:
+            return
+        async for change in reports.changes(connection, job.job_id):
+            sample = project.samples[change.sample_id]
+            sample.boxes = [_as_studio(box) for box in change.after.boxes]
+            sample.metadata = dict(change.after.metadata)
+
+
+async def _newest(connection: AsyncConnection) -> JobRow | None:
+    found = await reports.list_jobs(connection, limit=1)
+    return await reports.find_job(connection, found[0].job_id) if found else None
 
 
 def _as_studio(box: BoundingBox) -> dict[str, str | int]:

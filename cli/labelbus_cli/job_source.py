@@ -22,8 +22,11 @@ LAST = "last"
 class JobSource(Protocol):
     """What `labelbus jobs` asks about jobs."""
 
-    async def newest(self, *, prefix: str = "", limit: int) -> Sequence[JobRow]:
-        """Return jobs whose id starts with `prefix`, newest first."""
+    async def newest(self, *, prefix: str = "", limit: int) -> Sequence[str]:
+        """Return the ids of jobs that start with `prefix`, newest first."""
+
+    async def job(self, job_id: str) -> JobRow | None:
+        """Return a job; None where nobody has taken it up."""
 
     async def look(self, job_id: str) -> tuple[JobRow, Progress] | None:
         """Return a job and how far it is; None where nobody has taken it up."""
@@ -41,10 +44,16 @@ class LedgerJobs:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    async def newest(self, *, prefix: str = "", limit: int) -> Sequence[JobRow]:
-        """Return jobs whose id starts with `prefix`, newest first."""
+    async def newest(self, *, prefix: str = "", limit: int) -> Sequence[str]:
+        """Return the ids of jobs that start with `prefix`, newest first."""
         async with self._ledger.read() as connection:
-            return await reports.list_jobs(connection, prefix=prefix, limit=limit)
+            found = await reports.list_jobs(connection, prefix=prefix, limit=limit)
+            return [one.job_id for one in found]
+
+    async def job(self, job_id: str) -> JobRow | None:
+        """Return a job; None where nobody has taken it up."""
+        async with self._ledger.read() as connection:
+            return await reports.find_job(connection, job_id)
 
     async def look(self, job_id: str) -> tuple[JobRow, Progress] | None:
         """Return a job and how far it is; None where nobody has taken it up."""
@@ -71,11 +80,14 @@ class ClusterJobs:
     def __init__(self, api: ClusterApi) -> None:
         self._api = api
 
-    async def newest(self, *, prefix: str = "", limit: int) -> Sequence[JobRow]:
-        """Return jobs whose id starts with `prefix`, newest first."""
-        found = await self._api.jobs(prefix=prefix, limit=limit)
-        details = [await self._api.job(one.job_id) for one in found]
-        return [row_of(one) for one in details if one is not None]
+    async def newest(self, *, prefix: str = "", limit: int) -> Sequence[str]:
+        """Return the ids of jobs that start with `prefix`, newest first."""
+        return [one.job_id for one in await self._api.jobs(prefix=prefix, limit=limit)]
+
+    async def job(self, job_id: str) -> JobRow | None:
+        """Return a job; None where nobody has taken it up."""
+        found = await self._api.job(job_id)
+        return None if found is None else row_of(found)
 
     async def look(self, job_id: str) -> tuple[JobRow, Progress] | None:
         """Return a job and how far it is; None where nobody has taken it up."""
@@ -105,18 +117,28 @@ async def opened_jobs() -> AsyncIterator[JobSource]:
 async def job_named(jobs: JobSource, prefix: str) -> JobRow:
     """Return the one job whose id starts with `prefix`; `last` is the newest. Raises `BadInput`."""
     if prefix == LAST:
-        return only(await jobs.newest(limit=1), prefix)
-    return only(await jobs.newest(prefix=prefix, limit=6), prefix)
+        found = await jobs.newest(limit=1)
+    else:
+        found = await jobs.newest(prefix=prefix, limit=6)
+    job = await jobs.job(_only(found, prefix))
+    if job is None:
+        raise _no_job(prefix)
+    return job
 
 
-def only(found: Sequence[JobRow], prefix: str) -> JobRow:
-    """Return the job that was meant. Raises `BadInput` for none or several."""
-    exact = [job for job in found if job.job_id == prefix]
-    if len(exact or found) == 1:
-        return (exact or list(found))[0]
+def _no_job(prefix: str) -> BadInput:
+    return BadInput(f"There is no job '{prefix}'. `labelbus jobs list` shows them.")
+
+
+def _only(found: Sequence[str], prefix: str) -> str:
+    """Return the id that was meant. Raises `BadInput` for none or several."""
+    if prefix in found:
+        return prefix
+    if len(found) == 1:
+        return found[0]
     if not found:
-        raise BadInput(f"There is no job '{prefix}'. `labelbus jobs list` shows them.")
-    ids = ", ".join(job.job_id[:12] for job in found)
+        raise _no_job(prefix)
+    ids = ", ".join(job_id[:12] for job_id in found)
     raise BadInput(f"Several jobs begin with '{prefix}': {ids}. Give more of the id.")
 
 

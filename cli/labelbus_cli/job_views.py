@@ -38,8 +38,8 @@ async def print_list(limit: int) -> None:
         table.add_column(name, justify="right" if name == "samples" else "left")
     async with opened_jobs() as jobs:
         found = await jobs.newest(limit=limit)
-        for job in found:
-            looked = await jobs.look(job.job_id)
+        for job_id in found:
+            looked = await jobs.look(job_id)
             if looked is not None:
                 is_interrupted = await jobs.is_interrupted(looked[0])
                 table.add_row(*map(Text, _line(*looked, is_interrupted=is_interrupted)))
@@ -121,12 +121,13 @@ async def follow(prefix: str) -> int:
         display.begin(steps_of(job))
         try:
             while True:
+                started = time.monotonic()
                 job, counted = await jobs.look(job.job_id) or (job, counted)
                 display.update(counted, job.total if job.selected else None)
                 is_interrupted = await jobs.is_interrupted(job)
                 if job.ended_at is not None or job.state == "paused" or is_interrupted:
                     break
-                await asyncio.sleep(_LOOK_EVERY_S)
+                await asyncio.sleep(max(_LOOK_EVERY_S, 3 * (time.monotonic() - started)))
         finally:
             display.end()
     typer.echo(closing(job, counted, interrupted=is_interrupted))

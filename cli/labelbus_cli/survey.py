@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from labelbus_contracts.jobs import DataFilter
-from labelbus_contracts.labels import LabelSet
 from labelbus_dispatcher.studio import fits, query
 from labelbus_ledger import reports
 from labelbus_studio.samples import Sample, is_unlabeled
@@ -62,11 +61,7 @@ def _count(total: int, samples: list[Sample]) -> Survey:
 async def _of_proposals(session: Session, job_id: str) -> Survey:
     total = labeled = 0
     async with session.ledger.read() as connection:
-        async for change in reports.changes(connection, job_id):
+        async for _, before, _ in reports.sides(connection, job_id):
             total += 1
-            labeled += _has_labels(change.before)
+            labeled += before.is_labeled
     return Survey(total, labeled)
-
-
-def _has_labels(labels: LabelSet) -> bool:
-    return bool(labels.boxes or labels.ranges or labels.label_map or (labels.label and labels.label.label))

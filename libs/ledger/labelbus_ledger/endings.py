@@ -6,8 +6,9 @@ from labelbus_contracts.ids import JobId
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labelbus_ledger import reports, spending
-from labelbus_ledger.reports import Cost, FailureGroup, LabelSummary
+from labelbus_ledger.reports import Cost, FailureGroup
 from labelbus_ledger.spending import Budget
+from labelbus_ledger.tallies import LabelSummary
 
 
 @dataclass(frozen=True, slots=True)

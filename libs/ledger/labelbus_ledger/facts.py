@@ -8,16 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labelbus_ledger import reports
 from labelbus_ledger.remarks import Remark, remarks
-from labelbus_ledger.reports import (
-    Cost,
-    Difference,
-    FailureGroup,
-    JobRow,
-    LabelSummary,
-    LabelTally,
-    Progress,
-    SampleChange,
-)
+from labelbus_ledger.reports import Cost, FailureGroup, JobRow, Progress, SampleChange
+from labelbus_ledger.tallies import Difference, LabelSummary, LabelTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +29,16 @@ class Facts:
 async def gather(conn: AsyncConnection, job: JobRow, *, pictures: int) -> Facts:
     """Read all that the page says. Holds `pictures` samples in memory, whatever the size of the job."""
     tally = LabelTally()
-    most: list[tuple[int, int, SampleChange]] = []
-    async for change in reports.changes(conn, job.job_id):
-        tally.add(change)
-        entry = (change.difference.size, -change.sample_id, change)
+    most: list[tuple[int, int]] = []
+    async for sample_id, before, after in reports.sides(conn, job.job_id):
+        entry = (tally.add(before, after), -sample_id)
         if len(most) < pictures:
             heapq.heappush(most, entry)
         elif pictures:
             heapq.heappushpop(most, entry)
-    shown = tuple(change for _, _, change in sorted(most, key=lambda one: one[:2], reverse=True))
+    ids = [-negated for _, negated in sorted(most, reverse=True)]
+    found = {one.sample_id: one async for one in reports.changes(conn, job.job_id, only=ids)}
+    shown = tuple(found[sample_id] for sample_id in ids)
     return Facts(
         job=job,
         progress=await reports.progress(conn, job.job_id),

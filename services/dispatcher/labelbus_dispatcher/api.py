@@ -39,6 +39,7 @@ from labelbus_dispatcher.api_models import (
 )
 from labelbus_dispatcher.api_pages import job_of
 from labelbus_dispatcher.keeping import Keeping
+from labelbus_dispatcher.looks import Looks
 from labelbus_dispatcher.selection import Publish
 
 _JOBS: Final = uuid.UUID("6b0f3f0e-6d0f-4b6c-9f0c-6c6162656c62")  # the namespace of ids from idempotency keys
@@ -108,6 +109,7 @@ class _Jobs:
     def __init__(self, ledger: Ledger, publish: Publish) -> None:
         self._ledger = ledger
         self._publish = publish
+        self.detail = Looks(self._detail)
 
     async def submit(self, submit: commands.SubmitJob) -> Accepted:
         """Publish a job; a key that already made a different one is refused."""
@@ -137,8 +139,9 @@ class _Jobs:
         await self._publish([commands.AddSamples(id=name, job_id=job_id, ids=more.ids, last=more.last)])
         return Accepted(job_id=job_id)
 
-    async def detail(self, job_id: str, *, failures: bool = True) -> JobDetail:
-        """Return one job with its progress."""
+    async def _detail(self, question: tuple[str, bool]) -> JobDetail:
+        """Return one job with its progress, and with the reasons of failures where they are asked for."""
+        job_id, failures = question
         row = await job_of(self._ledger, job_id)
         async with self._ledger.read() as conn:
             groups = await reports.failures(conn, job_id) if failures else ()
@@ -148,7 +151,7 @@ class _Jobs:
         """Yield server-sent events: the job whenever it changed, until it has ended."""
         last, quiet_s = "", 0.0
         while True:
-            job = await self.detail(job_id, failures=False)
+            job = await self.detail((job_id, False))
             text = job.model_dump_json()
             if text != last:
                 last, quiet_s = text, 0.0
@@ -184,9 +187,9 @@ def _router(ledger: Ledger, jobs: _Jobs, doorkeeper: _Doorkeeper) -> APIRouter:
         return await jobs.list(min(max(limit, 1), 1000), prefix)
 
     @router.get("/{job_id}")
-    async def job(job_id: str) -> JobDetail:
-        """Return where a job stands."""
-        return await jobs.detail(job_id)
+    async def job(job_id: str, failures: bool = True) -> JobDetail:
+        """Return where a job stands, and why samples failed unless that is not asked for."""
+        return await jobs.detail((job_id, failures))
 
     @router.get("/{job_id}/events")
     async def events(job_id: str, request: Request) -> StreamingResponse:

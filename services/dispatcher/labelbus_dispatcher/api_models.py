@@ -164,7 +164,7 @@ class Apply(BaseModel):
     secret: SecretName | None = None
 
 
-def summary(row: reports.JobRow) -> JobSummary:
+def summary(row: reports.JobLine) -> JobSummary:
     """Return a job's row as the API shows it."""
     return JobSummary(**_fields(row))
 
@@ -188,7 +188,7 @@ def detail(
     )
 
 
-def _fields(row: reports.JobRow) -> dict[str, object]:
+def _fields(row: reports.JobLine) -> dict[str, object]:
     names = ("job_id", "project_id", "mode", "state", "reason", "run", "total")
     times = ("created_at", "started_at", "ended_at")
     return {name: getattr(row, name) for name in (*names, *times)} | {"action": row.action_name}

@@ -19,7 +19,7 @@ from labelbus_contracts.v1.message import message_id
 from labelbus_ledger import reports, tables
 from labelbus_ledger.engine import Ledger, LedgerSettings
 from labelbus_ledger.facts import gather
-from labelbus_ledger.reports import difference
+from labelbus_ledger.tallies import difference
 from PIL import Image
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -106,7 +106,7 @@ async def test_labels_are_counted_before_and_after(conn: AsyncConnection) -> Non
     await add(conn, 1, "proposed", before=LabelSet(boxes=(box("cat"),)), after=LabelSet())
     after = LabelSet(boxes=(box("cat", score=0.5), box("cat", 9, score=0.7), box("dog", 20)))
     await add(conn, 2, "proposed", before=LabelSet(), after=after)
-    cat, dog = await reports.label_summary(conn, JOB)
+    cat, dog = (await reports.label_tally(conn, JOB)).rows()
     assert (cat.label, cat.before, cat.after, cat.added, cat.removed, cat.samples) == ("cat", 1, 2, 2, 1, 1)
     assert cat.mean_score == pytest.approx(0.6)
     assert (dog.label, dog.mean_score) == ("dog", None)
@@ -120,6 +120,18 @@ async def test_failures_are_grouped_by_reason(conn: AsyncConnection) -> None:
     gone, held = await reports.failures(conn, JOB, examples=3)
     assert (gone.reason, gone.count, gone.examples) == ("Sample … is gone.", 10, (100, 101, 102))
     assert (held.state, held.count) == ("held", 1)
+
+
+async def test_rare_reasons_are_one_group(conn: AsyncConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of a job stays small, though a million samples failed each for a reason of its own."""
+    monkeypatch.setattr(reports, "_MOST_GROUPS", 2)
+    for sample_id in range(100, 110):
+        await fail(conn, sample_id, f"Odd in its own way: {sample_id % 5}")
+    for sample_id in range(3):
+        await fail(conn, sample_id, "Gone.", "held")
+    *shown, rest = await reports.failures(conn, JOB, examples=3)
+    assert [(one.reason, one.count) for one in shown] == [("Gone.", 3), ("Odd in its own way: 0", 2)]
+    assert (rest.count, rest.examples) == (8, ())
 
 
 async def test_other_numbers_in_a_reason_stay(conn: AsyncConnection) -> None:
