@@ -172,7 +172,7 @@ async def frozen_for(conn: AsyncConnection, buckets: Collection[Bucket]) -> dict
     """Return for how many seconds each bucket is still frozen; missing ones are not."""
     left = rates.c.frozen_until - now_of(conn)
     query = sa.select(rates.c.provider, rates.c.model, rates.c.key, left)
-    query = query.where(_is_one_of(rates, Bucket, sorted(buckets)), left > 0)
+    query = query.where(_is_one_of(sorted(buckets)), left > 0)
     return {Bucket(*row[:3]): row[3] for row in await conn.execute(query)}
 
 
@@ -182,7 +182,7 @@ async def frozen_for(conn: AsyncConnection, buckets: Collection[Bucket]) -> dict
 async def kept_answers(conn: AsyncConnection, keys: Collection[AnswerKey]) -> dict[AnswerKey, KeptAnswer]:
     """Return the answers that are known."""
     columns = [answers.c[one.name] for one in (*fields(AnswerKey), *fields(KeptAnswer))]
-    found = await conn.execute(sa.select(*columns).where(_is_one_of(answers, AnswerKey, sorted(keys))))
+    found = await conn.execute(sa.select(*columns).where(_among(keys)))
     return {AnswerKey(*row[:3]): KeptAnswer(*row[3:]) for row in found}
 
 
@@ -261,7 +261,7 @@ async def _locked_rates(
 ) -> dict[Bucket, tuple[Rate, tuple[float | None, float | None]]]:
     """Return state and learned limits of each bucket; new ones are made."""
     names = sorted(buckets)
-    query = sa.select(rates).where(_is_one_of(rates, Bucket, names)).with_for_update()
+    query = sa.select(rates).where(_is_one_of(names)).with_for_update()
     query = query.order_by(rates.c.provider, rates.c.model, rates.c.key)
     rows = (await conn.execute(query)).all()
     if len(rows) < len(names):
@@ -346,11 +346,25 @@ def _is(bucket: Bucket) -> sa.ColumnElement[bool]:
     )
 
 
-def _is_one_of(
-    table: sa.Table, kind: type[AnswerKey] | type[Bucket], keys: Sequence[AnswerKey] | Sequence[Bucket]
-) -> sa.ColumnElement[bool]:
-    columns = [table.c[one.name] for one in fields(kind)]
-    return sa.tuple_(*columns, types=_UNITS).in_([astuple(key) for key in keys])
+def _is_one_of(buckets: Sequence[Bucket]) -> sa.ColumnElement[bool]:
+    columns = [rates.c[one.name] for one in fields(Bucket)]
+    return sa.tuple_(*columns, types=_UNITS).in_([astuple(bucket) for bucket in buckets])
+
+
+def _among(keys: Iterable[AnswerKey]) -> sa.ColumnElement[bool]:
+    """Match these answers, by model: SQLite looks up many triples in no index."""
+    by_model: dict[tuple[str, str], set[str]] = {}
+    for key in keys:
+        by_model.setdefault((key.provider, key.model), set()).add(key.digest)
+    return sa.or_(
+        sa.false(),
+        *(
+            sa.and_(
+                answers.c.provider == provider, answers.c.model == model, answers.c.digest.in_(sorted(ours))
+            )
+            for (provider, model), ours in sorted(by_model.items())
+        ),
+    )
 
 
 def _nano(usd: float) -> int:
