@@ -11,6 +11,7 @@ from aiokafka.errors import (
     RecordTooLargeError,
     UnknownTopicOrPartitionError,
 )
+from faststream.exceptions import IncorrectState
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from labelbus_runtime.errors import InvalidMessage, LabelbusError, SettingsError, Unavailable
@@ -51,7 +52,7 @@ def meaning_of(error: Exception, settings: KafkaSettings) -> LabelbusError:
         return InvalidMessage(f"Kafka takes no record of this size: {error}. Raise max.message.bytes.")
     if isinstance(error, UnknownTopicOrPartitionError):
         return Unavailable(f"A topic is missing ({error}). Create it, or set LABELBUS_KAFKA_CREATE_TOPICS=1.")
-    is_away = isinstance(error, KafkaConnectionError)  # its text repeats the address as Python shows it
+    is_away = isinstance(error, KafkaConnectionError | IncorrectState)  # their texts help nobody
     why = "no connection" if is_away else str(error) or type(error).__name__
     return Unavailable(
         f"Kafka at {settings.bootstrap_servers} does not answer ({why}). "
@@ -70,8 +71,8 @@ def _also(settings: KafkaSettings) -> str:
 
 
 def is_fault(error: BaseException) -> bool:
-    """Tell whether an exception is Kafka's or the network's."""
-    return isinstance(error, KafkaError | OSError | TimeoutError)
+    """Tell whether an exception is Kafka's or the network's, or comes before there is a connection."""
+    return isinstance(error, KafkaError | OSError | TimeoutError | IncorrectState)
 
 
 def cannot_connect(error: Exception) -> bool:
