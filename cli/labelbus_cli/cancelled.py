@@ -17,7 +17,7 @@ from labelbus_ledger import dispatcher as dispatcher_rows
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.job_states import JobStates
-from labelbus_ledger.tables import ENDED_JOB_STATES, jobs
+from labelbus_ledger.tables import jobs
 from labelbus_runtime.settings import load
 
 from labelbus_cli.ownership import LATE_S, lapse_claims, owner_of
@@ -67,9 +67,7 @@ async def complete_cancel(ledger: Ledger, job_id: JobId) -> None:
 async def _abandoned(ledger: Ledger) -> list[tuple[JobId, str]]:
     """Return cancelled jobs that have not ended, with the carriers of processes that are gone."""
     query = sa.select(jobs.c.job_id, jobs.c.carrier).where(
-        jobs.c.desired_state == "cancel",
-        jobs.c.state.not_in(ENDED_JOB_STATES),
-        jobs.c.carrier.startswith("embedded:"),
+        dispatcher_rows.open_embedded(), jobs.c.desired_state == "cancel"
     )
     found: list[tuple[JobId, str]] = []
     async with ledger.read() as connection:

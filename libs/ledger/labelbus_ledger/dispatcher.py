@@ -21,6 +21,8 @@ from labelbus_ledger.clock import now_of
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.tables import (
     ENDED_JOB_STATES,
+    ENDED_STATES,
+    OPEN_JOB_STATES,
     OPEN_STATES,
     DesiredState,
     JobState,
@@ -228,7 +230,7 @@ async def open_jobs(conn: AsyncConnection, carrier: str) -> list[JobHead]:
     """Return the jobs of a carrier that have not ended, oldest first."""
     query = (
         sa.select(*_HEAD)
-        .where(jobs.c.carrier == carrier, jobs.c.state.not_in(ENDED_JOB_STATES))
+        .where(jobs.c.carrier == carrier, jobs.c.state.in_(OPEN_JOB_STATES))
         .order_by(jobs.c.created_at, jobs.c.job_id)
     )
     return [JobHead(*row) for row in await conn.execute(query)]
@@ -407,6 +409,13 @@ async def counts(conn: AsyncConnection, job_id: JobId) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
+async def has_more_ended(conn: AsyncConnection, job_id: JobId, than: int) -> bool:
+    """Tell whether more samples of a job than so many have ended; looks at no more than that."""
+    ended = sa.select(sa.literal(1)).where(samples.c.job_id == job_id, samples.c.state.in_(ENDED_STATES))
+    query = sa.select(sa.func.count()).select_from(ended.limit(than + 1).subquery())
+    return (await conn.execute(query)).scalar_one() > than
+
+
 async def any_claim(conn: AsyncConnection, job_id: JobId) -> bool:
     """Tell whether a write of the job is under way, or a video is being split for it."""
     claimed = sa.exists().where(claims.c.job_id == job_id)
@@ -478,13 +487,18 @@ async def _lock_in_order(conn: AsyncConnection, *where: sa.ColumnElement[bool] |
 async def abandoned(conn: AsyncConnection, *, now: float, not_by: str) -> list[JobHead]:
     """Return the unfinished jobs of embedded processes whose lease has lapsed."""
     alive = sa.exists().where(leases.c.name == "process:" + jobs.c.carrier, leases.c.expires_at > now)
-    query = sa.select(*_HEAD).where(
-        jobs.c.carrier.like(_EMBEDDED),
-        jobs.c.carrier != not_by,
-        jobs.c.state.not_in(ENDED_JOB_STATES),
-        ~alive,
-    )
+    query = sa.select(*_HEAD).where(open_embedded(), jobs.c.carrier != not_by, ~alive)
     return [JobHead(*row) for row in await conn.execute(query)]
+
+
+def open_embedded() -> sa.ColumnElement[bool]:
+    """Match the unfinished jobs of embedded processes; their carriers are read from the index alone."""
+    unfinished = jobs.c.state.in_(OPEN_JOB_STATES)
+    found = jobs.alias()
+    carriers = sa.select(found.c.carrier).where(
+        found.c.carrier.like(_EMBEDDED), found.c.state.in_(OPEN_JOB_STATES)
+    )
+    return sa.and_(jobs.c.carrier.in_(carriers), unfinished)
 
 
 async def take_over(conn: AsyncConnection, head: JobHead, *, carrier: str, now: float) -> bool:

@@ -17,7 +17,7 @@ from labelbus_ledger.settings import LedgerSettings, shown
 
 __all__ = ["SCHEMA_VERSION", "Insert", "Ledger", "LedgerSettings", "upgrade"]
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """Counts the migrations: `migrations/versions/0001_….py` makes version 1."""
 
 Insert: TypeAlias = sqlite.Insert | postgresql.Insert

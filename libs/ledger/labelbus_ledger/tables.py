@@ -42,6 +42,7 @@ SampleState = Literal["pending", "labeling", "writing", "proposed", "committed",
 OPEN_STATES: Final = ("pending", "labeling", "writing")
 IN_FLIGHT_STATES: Final = ("labeling", "writing")
 ENDED_STATES: Final = ("proposed", "committed", "held", "failed")
+OPEN_JOB_STATES: Final = ("selecting", "running", "paused", "cancelling", "finishing")
 ENDED_JOB_STATES: Final = ("finished", "finished_with_failures", "cancelled", "rejected")
 
 # --- owner: dispatcher ---------------------------------------------------------------------------
@@ -71,6 +72,7 @@ jobs = sa.Table(
     sa.Column("changed_at", sa.Double, nullable=False),
     sa.Column("finish_sent_at", sa.Double),
     sa.Index(None, "carrier", "state"),
+    sa.Index(None, "created_at"),
     sa.Index(None, "changed_at"),
     sa.Index(None, "fingerprint"),
 )

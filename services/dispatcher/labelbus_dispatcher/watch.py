@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from labelbus_contracts.ids import JobId, SampleId
+from labelbus_contracts.jobs import FailureLimit
 from labelbus_ledger import dispatcher as ledger_rows
 from labelbus_ledger.dispatcher import JobHead, SampleRow
 from labelbus_ledger.engine import Ledger
@@ -65,17 +66,16 @@ class Watch:
         """Pause a job once too many of its samples failed."""
         if not head.runs or not head.failures:
             return
-        async with self._ledger.write() as conn:
+        async with self._ledger.read() as conn:
             job = await self._recipes.job(conn, head)
-            if job is None or head.failures < job.submit.failure_limit.count:
+            if job is None or not await _fails(conn, head, job.submit.failure_limit):
                 return
+        async with self._ledger.write() as conn:
             now = await ledger_rows.job_head(conn, head.job_id, lock=True)
-            if now is None or not now.runs:
+            if now is None or not now.runs or not await _fails(conn, now, job.submit.failure_limit):
                 return
             counts = await ledger_rows.counts(conn, head.job_id)
             ended = sum(counts.get(state, 0) for state in ENDED_STATES)
-            if now.failures < job.submit.failure_limit.share * ended:
-                return
             reason = f"{now.failures} of {ended} samples failed, the limit of this job."
             now = await pause(conn, now, reason, now=self._clock())
             await self._publish([announce.paused(now)])
@@ -127,3 +127,12 @@ class Watch:
             return True
         waited = self._clock() - head.changed_at >= _WRITES_ANSWERED_S
         return not waited and await ledger_rows.any_in(conn, head.job_id, ("writing",))
+
+
+async def _fails(conn: AsyncConnection, head: JobHead, limit: FailureLimit) -> bool:
+    """Tell whether too many of a job's samples failed, without counting the whole job."""
+    if head.failures < limit.count:
+        return False
+    if not limit.share:
+        return True
+    return not await ledger_rows.has_more_ended(conn, head.job_id, int(head.failures / limit.share))
