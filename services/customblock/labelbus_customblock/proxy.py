@@ -30,6 +30,7 @@ from labelbus_customblock.overlay import DraftedSample, Json, Overlay
 from labelbus_customblock.proposed import proposals
 from labelbus_customblock.relaying import (
     asked_elsewhere,
+    body_of,
     check_readable,
     classified,
     is_classifying,
@@ -41,7 +42,6 @@ logger = logging.getLogger(__name__)
 _PROJECT: Final = re.compile(r"/api/(\d{1,18})(/.*)?")
 _PREVIEW: Final = re.compile(r"/raw-data/ai-actions-preview/\d+/proposed-changes")
 _SAMPLE: Final = re.compile(r"/raw-data/(\d{1,18})(?:/([a-z]+))?")
-_MOST_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +131,13 @@ async def _write(visit: Visit, path: str, request: Request) -> Response:
             _remember(visit, None, fault)
             raise
     asked = Asked(request.method, within or "", path, dict(request.query_params))
-    if int(request.headers.get("content-length") or 0) > _MOST_BYTES or within is None:
-        error = Overreach(f"The block tried {asked}, which Labelbus does not do for a block.")
+    try:
+        if within is None:
+            raise Overreach(f"The block tried {asked}, which Labelbus does not do for a block.")
+        asked = replace(asked, content=await body_of(request, path))
+    except Overreach as error:
         visit.overlay.overreach.append(str(error))
-        raise error
-    asked = replace(asked, content=await request.body())
+        raise
     write(asked, visit.overlay, visit.secrets)
     return _json({"success": True})
 

@@ -18,6 +18,8 @@ _KEPT_BACK: Final = re.compile(
 )
 """Reads that hand out keys, the GET that deletes, and paths that end up at another one."""
 _PROJECT: Final = re.compile(r"/api/\d{1,18}/?")
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""Of one request: what a block sends is held in memory."""
 _CLASSIFY: Final = re.compile(r"/api/\d{1,18}/classify/image")
 
 
@@ -32,15 +34,26 @@ def is_classifying(request: Request, path: str) -> bool:
     return request.method == "POST" and _CLASSIFY.fullmatch(path) is not None
 
 
+async def body_of(request: Request, path: str) -> bytes:
+    """Read a request's body, with or without a length in its header. Raises `Overreach` for a huge one."""
+    body = bytearray()
+    declared = int(request.headers.get("content-length") or 0)
+    async for piece in request.stream():
+        body += piece
+        if max(declared, len(body)) > MOST_BYTES:
+            raise Overreach(f"The block sent {request.method} {path} more than {MOST_BYTES >> 20} MiB.")
+    return bytes(body)
+
+
 async def classified(client: StudioClient, path: str, request: Request) -> Response:
-    """Have an impulse classify a picture, in whatever form it came. Raises `StudioError`."""
+    """Have an impulse classify a picture, in whatever form it came. Raises `Overreach`, `StudioError`."""
     kind = request.headers.get("content-type", "")
     call = Call(
         route="classify-image",
         path=path,
         method="POST",
         params=dict(request.query_params),
-        content=(await request.body(), kind),
+        content=(await body_of(request, path), kind),
     )
     answer = await client.relay(call)
     return Response(answer.content, media_type=answer.kind)

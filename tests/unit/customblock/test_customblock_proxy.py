@@ -238,3 +238,22 @@ async def test_impulses_may_be_asked(bench: "Bench", overlay: Overlay) -> None:
             assert answer.status_code == 403
     assert not bench.studio.calls.writes
     assert overlay.overreach == []
+
+
+@pytest.mark.parametrize("path", ["raw-data/1/bounding-boxes", "classify/image"])
+async def test_what_is_huge_is_not_taken_in_whole(
+    http: httpx.AsyncClient, overlay: Overlay, path: str
+) -> None:
+    """Nor where its length is not said: what a block sends is held in memory."""
+    sent = 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(100):
+            sent += 1
+            yield bytes(1 << 20)
+
+    answer = await http.post(f"/api/1/{path}", content=pieces())
+    assert (answer.status_code, sent) == (403, 65)
+    assert "more than 64 MiB" in answer.json()["error"]
+    assert bool(overlay.overreach) == (path != "classify/image")
