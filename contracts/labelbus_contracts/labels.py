@@ -1,6 +1,7 @@
 """Labels: what is said of a sample. Boxes are in pixels of `imageDimensions`, ranges in sample indexes."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -149,20 +150,30 @@ def painted(ranges: tuple[TimeRange, ...]) -> tuple[Painted, ...]:
     before it begins paints nothing. Takes O(n log n).
     """
     contents = [one.content for one in ranges]
-    cuts = sorted({edge for start, end, *_ in contents for edge in (start, end + 1)})
-    opens = sorted((start, nr) for nr, (start, end, *_) in enumerate(contents) if start <= end)
-    opens.reverse()
-    on_top: list[int] = []  # a heap of negated places in the list: the last range first
+    spans = [(start, end) for start, end, *_ in contents]
+    cuts = sorted({edge for start, end in spans for edge in (start, end + 1)})
     result: list[Painted] = []
-    for start, stop in pairwise(cuts):
-        while opens and opens[-1][0] <= start:
-            heappush(on_top, -opens.pop()[1])
-        while on_top and contents[-on_top[0]][1] < start:
-            heappop(on_top)
-        if on_top:
-            _, _, label, label_map = contents[-on_top[0]]
+    for (start, stop), top in zip(pairwise(cuts), tops(spans, cuts), strict=True):
+        if top is not None:
+            _, _, label, label_map = contents[top]
             _paint(result, (start, stop - 1, label, label_map))
     return tuple(result)
+
+
+def tops(spans: Sequence[tuple[int, int]], cuts: Sequence[int]) -> Iterator[int | None]:
+    """Yield which of the spans (start, end inclusive) Studio shows between each cut and the next: the last.
+
+    Takes O(n log n).
+    """
+    opens = sorted((start, nr) for nr, (start, end) in enumerate(spans) if start <= end)
+    opens.reverse()
+    on_top: list[int] = []  # a heap of negated places in the list: the last range first
+    for start in cuts[:-1]:
+        while opens and opens[-1][0] <= start:
+            heappush(on_top, -opens.pop()[1])
+        while on_top and spans[-on_top[0]][1] < start:
+            heappop(on_top)
+        yield -on_top[0] if on_top else None
 
 
 def _paint(result: list[Painted], piece: Painted) -> None:

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from itertools import pairwise
 
-from labelbus_contracts.labels import ClassLabel, TimeRange, Vote
+from labelbus_contracts.labels import ClassLabel, TimeRange, Vote, tops
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +122,9 @@ def _won(ballots: Sequence[Ballot], best: Sequence[Ballot], sources: Sequence[st
 
 
 def _painted(ranges: Sequence[TimeRange], cuts: Sequence[int]) -> list[TimeRange | None]:
-    """Return the range that Studio shows between each cut and the next: the last one. Takes O(n log n)."""
-    opens = sorted((one.start_index, nr) for nr, one in enumerate(ranges) if one.start_index <= one.end_index)
-    opens.reverse()
-    on_top: list[int] = []  # a heap of negated places in the list: the last range first
-    tops: list[TimeRange | None] = []
-    for start in cuts[:-1]:
-        while opens and opens[-1][0] <= start:
-            heappush(on_top, -opens.pop()[1])
-        while on_top and ranges[-on_top[0]].end_index < start:
-            heappop(on_top)
-        tops.append(ranges[-on_top[0]] if on_top else None)
-    return tops
+    """Return the range that Studio shows between each cut and the next."""
+    spans = [(one.start_index, one.end_index) for one in ranges]
+    return [None if nr is None else ranges[nr] for nr in tops(spans, cuts)]
 
 
 def _ends(span: TimeRange) -> tuple[int, int]:
