@@ -29,10 +29,9 @@ class JobCommand(Message):
 class SubmitJob(JobCommand):
     """Start a job, or take up again what `job_id` names.
 
-    `source_job_id` applies the stored proposals of that preview without computing anything. `carrier` is
-    the cluster, or the embedded process, that the job belongs to. `budget_usd` is the most that its calls of
-    paid models may cost; it comes before the action's. A base read less than `conflict_check_after_s` ago is
-    not read again before the write; None leaves that to the committer.
+    `source_job_id` applies the stored proposals of that preview without computing anything. `budget_usd` is
+    the most that its calls of paid models may cost; it comes before the action's. A base read less than
+    `conflict_check_after_s` ago is not read again before the write; None leaves that to the committer.
     """
 
     kind: Literal["submit_job"] = "submit_job"
