@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from labelbus_contracts.labels import BoundingBox
+from labelbus_labeling.geometry import corners_of, overlap
 
 LEAST_IOU: Final = 0.5
 
@@ -43,7 +44,7 @@ def accuracy(found: Sequence[BoundingBox], wanted: Sequence[BoundingBox]) -> Acc
     """Pair boxes of equal label, the best overlaps first, each once."""
     pairs = sorted(
         (
-            (iou(one, other), at, to)
+            (overlap(corners_of(one), corners_of(other)), at, to)
             for at, one in enumerate(found)
             for to, other in enumerate(wanted)
             if one.label == other.label
@@ -52,18 +53,8 @@ def accuracy(found: Sequence[BoundingBox], wanted: Sequence[BoundingBox]) -> Acc
     )
     used_found: set[int] = set()
     used_wanted: set[int] = set()
-    for overlap, at, to in pairs:
-        if overlap >= LEAST_IOU and at not in used_found and to not in used_wanted:
+    for shared, at, to in pairs:
+        if shared >= LEAST_IOU and at not in used_found and to not in used_wanted:
             used_found.add(at)
             used_wanted.add(to)
     return Accuracy(len(found), len(wanted), len(used_wanted))
-
-
-def iou(one: BoundingBox, other: BoundingBox) -> float:
-    """Return intersection over union of two boxes."""
-    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
-    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (one.width * one.height + other.width * other.height - shared)

@@ -47,6 +47,23 @@ def has_wanted_area(
     return not ((smallest and percent < smallest) or (largest and percent > largest))
 
 
+def overlap(one: Corners, other: Corners) -> float:
+    """Return the intersection over union; equal boxes without an area count as 1."""
+    if one == other:
+        return 1.0
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    common = width * height
+    return common / (_area(one) + _area(other) - common)
+
+
+def corners_of(box: BoundingBox) -> Corners:
+    """Return the corners of a box; right and lower edge exclusive."""
+    return (box.x, box.y, box.x + box.width, box.y + box.height)
+
+
 def merged_boxes(
     existing: Sequence[BoundingBox],
     found: Sequence[BoundingBox],
@@ -77,3 +94,7 @@ def _turned_back(corners: Corners, frame: Frame) -> Corners:
     left, right = (y1, y2) if frame.orientation in {5, 6} else (frame.height - y2, frame.height - y1)
     top, bottom = (x1, x2) if frame.orientation in {5, 8} else (frame.width - x2, frame.width - x1)
     return (left, top, right, bottom)
+
+
+def _area(corners: Corners) -> float:
+    return (corners[2] - corners[0]) * (corners[3] - corners[1])

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from labelbus_contracts.labels import BoundingBox, Vote
+from labelbus_labeling.geometry import Corners, corners_of, overlap
 
 Method = Literal["fusion", "vote"]
-Edges = tuple[float, float, float, float]
-"""Left, top, right, bottom in pixels."""
 _UNSCORED: Final = 1.0  # a label without a score is a person's: certain
 
 
@@ -34,7 +33,7 @@ class _Voice:
 @dataclass(slots=True)
 class _Cluster:
     voices: list[_Voice] = field(default_factory=list)
-    edges: Edges = (0.0, 0.0, 0.0, 0.0)
+    edges: Corners = (0.0, 0.0, 0.0, 0.0)
 
     @property
     def begins(self) -> tuple[int, int]:
@@ -42,7 +41,7 @@ class _Cluster:
 
     def add(self, voices: Sequence[_Voice]) -> None:
         self.voices.extend(voices)
-        self.edges = _mean_edges(self.voices)
+        self.edges = _mean_corners(self.voices)
 
 
 def merged_boxes(
@@ -66,18 +65,6 @@ def merged_boxes(
     clusters = _clusters(drafts, trusts, iou)
     kept = sorted((one for one in clusters if len(one.voices) >= votes), key=lambda one: one.begins)
     return tuple(_merged(one, sources, method, source, sum(trusts)) for one in kept)
-
-
-def overlap(one: Edges, other: Edges) -> float:
-    """Return the intersection over union; equal boxes without an area count as 1."""
-    if one == other:
-        return 1.0
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    common = width * height
-    return common / (_area(one) + _area(other) - common)
 
 
 def _clusters(drafts: Sequence[Sequence[BoundingBox]], trusts: Sequence[float], iou: float) -> list[_Cluster]:
@@ -114,7 +101,7 @@ def _nearest(unit: Sequence[_Voice], clusters: Sequence[_Cluster], iou: float) -
     for cluster in clusters:
         if not branches.isdisjoint(voice.branch for voice in cluster.voices):
             continue
-        found = overlap(_edges(unit[0].box), cluster.edges)
+        found = overlap(corners_of(unit[0].box), cluster.edges)
         if found > most or (best is None and found >= most):
             best, most = cluster, found
     return best
@@ -150,23 +137,15 @@ def _fused_score(voices: Sequence[_Voice], trust: float) -> float | None:
     return min(1.0, sum(voice.weight for voice in voices) / trust)
 
 
-def _mean_edges(voices: Sequence[_Voice]) -> Edges:
+def _mean_corners(voices: Sequence[_Voice]) -> Corners:
     """Return the average of the edges weighted by score; plain where all scores are 0."""
     weights = [voice.weight for voice in voices]
     if not sum(weights):
         weights = [1.0] * len(voices)
-    first, *others = (_edges(voice.box) for voice in voices)
+    first, *others = (corners_of(voice.box) for voice in voices)
     share = [weight / sum(weights) for weight in weights[1:]]
     left, top, right, bottom = (  # as a way from the first box: exact where all edges are equal
         first[side] + sum(part * (one[side] - first[side]) for part, one in zip(share, others, strict=True))
         for side in range(4)
     )
     return (left, top, right, bottom)
-
-
-def _edges(box: BoundingBox) -> Edges:
-    return (box.x, box.y, box.x + box.width, box.y + box.height)
-
-
-def _area(edges: Edges) -> float:
-    return (edges[2] - edges[0]) * (edges[3] - edges[1])

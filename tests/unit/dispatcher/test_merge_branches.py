@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelbus_contracts.jobs import ActionSpec, Place, StepSpec
 from labelbus_contracts.labels import BoundingBox, ClassLabel, LabelSet, TimeRange, painted, same_content
-from labelbus_dispatcher.fusion import merged_boxes, overlap
+from labelbus_dispatcher.fusion import merged_boxes
 from labelbus_dispatcher.merge import MergeParameters, merge_fault, merged
+from labelbus_labeling.geometry import overlap
 
 SCORES = st.none() | st.floats(0, 1)
 BOXES = st.lists(
