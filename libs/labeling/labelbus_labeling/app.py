@@ -1,15 +1,14 @@
 """A labeler as a process on Kafka: all the wiring that its `app.py` needs."""
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Mapping
 
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger, LedgerSettings
 from labelbus_ledger.instances import kafka_carrier_id
 from labelbus_ledger.job_states import JobStates
 from labelbus_ledger.secrets import SecretStore
-from labelbus_runtime.kafka import KafkaCarrier, app_for
+from labelbus_runtime.kafka import AsgiApp, KafkaCarrier, app_for
 from labelbus_runtime.logging import configure_logging
 from labelbus_runtime.settings import KafkaSettings, RuntimeSettings, load
 from labelbus_studio.client import StudioClients
@@ -19,9 +18,6 @@ from labelbus_labeling.labeler import Registration
 from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.service import LabelerService
 from labelbus_labeling.settings import LabelingSettings
-
-AsgiApp: TypeAlias = Callable[..., Awaitable[None]]
-"""FastStream's, with its own type known to the carrier only."""
 
 
 def kafka_app(registration: Registration, environ: Mapping[str, str] = os.environ) -> AsgiApp:

@@ -1,14 +1,11 @@
 """The committer as a process on Kafka: `faststream run labelbus_committer.app:app`."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
-
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger, LedgerSettings
 from labelbus_ledger.instances import Heartbeat, kafka_carrier_id
 from labelbus_ledger.job_states import JobStates
 from labelbus_ledger.secrets import SecretStore
-from labelbus_runtime.kafka import KafkaCarrier, app_for
+from labelbus_runtime.kafka import AsgiApp, KafkaCarrier, app_for
 from labelbus_runtime.logging import configure_logging
 from labelbus_runtime.settings import KafkaSettings, RuntimeSettings, load
 from labelbus_studio.client import StudioClients
@@ -16,9 +13,6 @@ from labelbus_studio.settings import StudioSettings
 
 from labelbus_committer.service import SERVICE, Committer
 from labelbus_committer.settings import CommitterSettings
-
-AsgiApp: TypeAlias = Callable[..., Awaitable[None]]
-"""FastStream's, with its own type known to the carrier only."""
 
 
 def kafka_app() -> AsgiApp:

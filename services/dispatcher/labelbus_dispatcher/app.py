@@ -1,15 +1,12 @@
 """The dispatcher as a process on Kafka, HTTP API included: `faststream run labelbus_dispatcher.app:app`."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
-
 from labelbus_contracts.topics import label_topic
 from labelbus_labeling.registry import installed
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger, LedgerSettings
 from labelbus_ledger.instances import Heartbeat, kafka_carrier_id
 from labelbus_ledger.secrets import SecretStore
-from labelbus_runtime.kafka import KafkaCarrier, app_for
+from labelbus_runtime.kafka import AsgiApp, KafkaCarrier, app_for
 from labelbus_runtime.logging import configure_logging
 from labelbus_runtime.settings import KafkaSettings, RuntimeSettings, load
 from labelbus_studio.client import StudioClients
@@ -19,9 +16,6 @@ from labelbus_dispatcher.api import create_api
 from labelbus_dispatcher.service import SERVICE, Dispatcher
 from labelbus_dispatcher.settings import DispatcherSettings
 from labelbus_dispatcher.studio import StudioReader
-
-AsgiApp: TypeAlias = Callable[..., Awaitable[None]]
-"""FastStream's, with its own type known to the carrier only."""
 
 
 def kafka_app() -> AsgiApp:

@@ -3,7 +3,8 @@
 `labelbus start labeler NAME` does the same for any labeler that is installed.
 """
 
-from labelbus_labeling.app import AsgiApp, kafka_app
+from labelbus_labeling.app import kafka_app
+from labelbus_runtime.kafka import AsgiApp
 
 import labelbus_relabeler
 

@@ -24,6 +24,7 @@ from labelbus_runtime.worker import Worker
 log = logging.getLogger(__name__)
 Hook = Callable[[], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[..., Awaitable[None]]
+"""What others know of a service's app: FastStream's own type stays here."""
 _NO_MOUNTS: Final[Mapping[str, AsgiApp]] = MappingProxyType({})
 
 
