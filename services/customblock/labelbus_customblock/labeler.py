@@ -14,6 +14,7 @@ from labelbus_labeling.registry import check_fits
 from labelbus_runtime.errors import RetryLater, SampleRefused, SettingsError
 
 from labelbus_customblock import registration
+from labelbus_customblock.hiding import hide_environment
 from labelbus_customblock.parameters import CustomBlockParameters
 from labelbus_customblock.runs import Runner
 from labelbus_customblock.settings import COMMANDS_VARIABLE, CustomBlockSettings
@@ -35,7 +36,8 @@ class CustomBlockLabeler:
         self._runner = Runner(environ, processes=settings.processes)
 
     async def open(self) -> None:
-        """Open the proxying Studio. Raises `SettingsError`."""
+        """Open the proxying Studio, and close this process's environment. Raises `SettingsError`."""
+        hide_environment()
         try:
             await self._runner.open()
         except (OSError, TimeoutError) as error:

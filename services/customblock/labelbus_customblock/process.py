@@ -40,7 +40,7 @@ async def run(
         raise
     try:
         process = await _started(line, write, environ, folder)
-        async with _guarded(process.pid):
+        async with _guarded(process.pid, environ):
             code = await _ended(process, timeout_s)
         await output.ended(_PIPE_S)
         if not output.is_ended:  # a child that outlives the block holds on to the pipe
@@ -70,8 +70,11 @@ async def _started(
 
 
 @asynccontextmanager
-async def _guarded(group: int) -> AsyncIterator[None]:
-    """Have a process group ended should this process be killed meanwhile."""
+async def _guarded(group: int, environ: Mapping[str, str]) -> AsyncIterator[None]:
+    """Have a process group ended should this process be killed meanwhile.
+
+    The guard is given no more than the block: it is a neighbour whose environment the block can read.
+    """
     try:
         guard = await asyncio.create_subprocess_exec(
             "/bin/sh",
@@ -79,6 +82,7 @@ async def _guarded(group: int) -> AsyncIterator[None]:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
+            env={"PATH": environ.get("PATH", os.defpath)},
             start_new_session=True,
         )
     except BaseException:

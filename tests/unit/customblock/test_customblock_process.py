@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +24,38 @@ import subprocess, time
 child = subprocess.Popen(['sleep', '60'])
 open('{}', 'w').write(str(child.pid))
 """
+HIDE = """\
+import ctypes, os, subprocess
+from labelbus_customblock.hiding import hide_environment
+
+def seen():
+    command = ["cat", f"/proc/{os.getpid()}/environ"]
+    return b"hush" in subprocess.run(command, capture_output=True).stdout
+
+if os.geteuid() == 0:
+    os.setuid(65534)
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # a change of user closes the process too
+before = seen()
+hide_environment()
+print(before, seen())
+"""
+NEIGHBOURS = """\
+import os, pathlib, time
+def of(one, file):
+    try:
+        return (one / file).read_bytes()
+    except OSError:
+        return b""
+def neighbours():
+    for one in pathlib.Path("/proc").glob("[0-9]*"):
+        parent = of(one, "stat").rpartition(b")")[2].split()[1:2]
+        if parent == [str(os.getppid()).encode()] and b"guard" in of(one, "cmdline"):
+            yield of(one, "environ")
+while not (found := list(neighbours())):
+    time.sleep(0.01)
+print(b"hush" in b"".join(found))
+"""
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 
 async def run(script: str, *, timeout_s: float = 20.0) -> process.Ended:
@@ -38,6 +71,22 @@ async def test_the_end_of_an_output_is_kept() -> None:
     assert ended.code == 0
     assert ended.output.endswith("line 199999\nend\n")
     assert len(ended.output) < 200_000
+
+
+@on_linux
+def test_a_block_cannot_read_our_environment() -> None:
+    """Keys stand in it. Root may see it still, so that root becomes somebody else here."""
+    environ = {**os.environ, "HUSH": "hush"}
+    command = [sys.executable, "-c", HIDE]
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout.split() == ["True", "False"]
+
+
+@on_linux
+async def test_nor_that_of_its_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard is told where programs are, and nothing else."""
+    monkeypatch.setenv("HUSH", "hush")
+    assert (await run(NEIGHBOURS)).output == "False\n"
 
 
 async def test_children_die_with_the_block(tmp_path: Path) -> None:
