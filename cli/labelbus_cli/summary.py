@@ -56,10 +56,11 @@ def of_videos(ids: Sequence[int], *, examples: int = 5) -> str:
     if not ids:
         return ""
     shown = ", ".join(map(str, ids[:examples]))
-    fact, whose = ("1 video is", "its") if len(ids) == 1 else (f"{len(ids)} videos are", "their")
+    one = len(ids) == 1
+    fact, whose, them = ("1 video is", "its", "it") if one else (f"{len(ids)} videos are", "their", "them")
     return (
         f"{fact} not split in a preview, which writes nothing (for example {shown}). When the action itself "
-        f"is applied, {whose} frames are labeled."
+        f"is applied, {whose} frames are labeled; `labelbus jobs apply` leaves {them} whole."
     )
 
 

@@ -55,6 +55,7 @@ def test_the_block_splits_videos_and_labels_their_frames(make_pictures: Worlds, 
     assert preview.exit_code == 0, preview.output
     assert world.state() == before and world.written() == world.written("propose")
     assert "2 videos are not split in a preview" in preview.output
+    assert "`labelbus jobs apply` leaves them whole" in preview.output
     assert {sample for _, sample in job.proposals} == set(ids)
 
     applied = world.labelbus(*images(world, ids=ids))
