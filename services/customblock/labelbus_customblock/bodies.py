@@ -2,25 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from labelbus_contracts.labels import BoundingBox, TimeRange
+from labelbus_studio.proposals import ProposedChanges
 from pydantic_core import from_json
 
 from labelbus_customblock.errors import BadWrite
 
 _CHANGES = frozenset({"label", "isDisabled", "boundingBoxes", "metadata", "structuredLabels"})
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What to change of a sample: None keeps, anything else replaces the whole part."""
-
-    label: str | None = None
-    disabled: bool | None = None
-    boxes: tuple[BoundingBox, ...] | None = None
-    ranges: tuple[TimeRange, ...] | None = None
-    metadata: Mapping[str, str] | None = None
 
 
 def json_object(content: bytes) -> dict[str, object]:
@@ -36,7 +25,7 @@ def json_object(content: bytes) -> dict[str, object]:
     return body
 
 
-def changes_of(value: object, *, values_count: int | None) -> Changes:
+def changes_of(value: object, *, values_count: int | None) -> ProposedChanges:
     """Read a `proposedChanges` object; null means not given."""
     if not isinstance(value, dict):
         raise BadWrite("proposedChanges is missing or no object")
@@ -47,9 +36,9 @@ def changes_of(value: object, *, values_count: int | None) -> Changes:
     disabled = given.get("isDisabled")
     if disabled is not None and not isinstance(disabled, bool):
         raise BadWrite("isDisabled is neither true nor false")
-    return Changes(
+    return ProposedChanges(
         label=text_of(given["label"], "label") if "label" in given else None,
-        disabled=disabled,
+        is_disabled=disabled,
         boxes=boxes_of(given["boundingBoxes"]) if "boundingBoxes" in given else None,
         ranges=ranges_of(given["structuredLabels"], values_count) if "structuredLabels" in given else None,
         metadata=metadata_of(given["metadata"]) if "metadata" in given else None,

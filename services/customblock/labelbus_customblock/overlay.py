@@ -7,9 +7,7 @@ from labelbus_contracts.labels import BoundingBox, ClassLabel, LabelSet, SampleF
 from labelbus_labeling.geometry import clipped
 from labelbus_labeling.labeler import Labeled, LabelTask
 from labelbus_runtime.errors import RetryLater, SampleRefused
-from labelbus_studio.proposals import boxes_body, ranges_body
-
-from labelbus_customblock.bodies import Changes
+from labelbus_studio.proposals import ProposedChanges, boxes_body, ranges_body
 
 Json = dict[str, object]
 
@@ -26,7 +24,7 @@ class DraftedSample:
     refusals: dict[str, str] = field(default_factory=dict)
     fault: RetryLater | SampleRefused | None = None
     written: LabelSet | None = None
-    proposed: Changes | None = None
+    proposed: ProposedChanges | None = None
 
     @property
     def touched(self) -> bool:
@@ -39,15 +37,15 @@ class DraftedSample:
         draft = self.written or self.task.draft
         return draft if self.proposed is None else self._changed(draft, self.proposed)
 
-    def write(self, changes: Changes) -> None:
+    def write(self, changes: ProposedChanges) -> None:
         """Write directly, as a block does that applies."""
         self.written = self._changed(self.written or self.task.draft, changes)
 
     def add_metadata(self, metadata: Mapping[str, str]) -> None:
         """Add to the metadata or replace values, as Studio's route for it says."""
-        self.write(Changes(metadata={**self.draft.metadata, **metadata}))
+        self.write(ProposedChanges(metadata={**self.draft.metadata, **metadata}))
 
-    def propose(self, changes: Changes) -> None:
+    def propose(self, changes: ProposedChanges) -> None:
         """Propose, in place of an earlier proposal."""
         self.proposed = changes
 
@@ -75,7 +73,7 @@ class DraftedSample:
         notes = (f"Boxes outside of the image, left out: {dropped}.",) if dropped else ()
         return Labeled(draft.model_copy(update={"boxes": boxes}), model=model, notes=notes)
 
-    def _changed(self, draft: LabelSet, changes: Changes) -> LabelSet:
+    def _changed(self, draft: LabelSet, changes: ProposedChanges) -> LabelSet:
         """Replace parts. Labels that were there before keep their score and source; new ones get ours."""
         parts: dict[str, object] = {}
         if changes.label is not None and changes.label != (draft.label.label if draft.label else ""):
@@ -87,8 +85,8 @@ class DraftedSample:
             parts["ranges"] = _known_ranges(changes.ranges, self.task, draft)
         if changes.metadata is not None:
             parts["metadata"] = dict(changes.metadata)
-        if changes.disabled is not None:
-            parts["disabled"] = changes.disabled
+        if changes.is_disabled is not None:
+            parts["disabled"] = changes.is_disabled
         return draft.model_copy(update=parts)
 
 
@@ -116,6 +114,14 @@ class Overlay:
         number = row.get("id")
         sample = self.sample(number) if isinstance(number, int) else None
         return row if sample is None else sample.overlaid(row)
+
+    def proposals(self) -> list[Json]:
+        """Return what the block proposed so far, as Studio's preview lists it."""
+        return [
+            {"sampleId": number, "step": 0, "proposedChanges": one.proposed.body()}
+            for number, one in self.samples.items()
+            if one.proposed is not None
+        ]
 
     def sample(self, number: int) -> DraftedSample | None:
         """Return a sample of the run that the block asks about; None for another one."""

@@ -27,7 +27,6 @@ from labelbus_customblock import relaying
 from labelbus_customblock.errors import Overreach, WriteRefusal
 from labelbus_customblock.listing import narrowed
 from labelbus_customblock.overlay import DraftedSample, Json, Overlay
-from labelbus_customblock.proposed import proposals
 from labelbus_customblock.relaying import (
     asked_elsewhere,
     body_of,
@@ -152,7 +151,7 @@ async def _read(visit: Visit, path: str, query: dict[str, str]) -> Response:
     sample = visit.overlay.sample(int(match[1])) if match else None
     try:
         if within is not None and _PREVIEW.fullmatch(within):
-            return _json({"success": True, "proposedChanges": proposals(visit.overlay)})
+            return _json({"success": True, "proposedChanges": visit.overlay.proposals()})
         if sample is not None and match is not None and match[2] in ("image", "wav"):
             served = await _media(sample, match[2], query)
             if served is not None:

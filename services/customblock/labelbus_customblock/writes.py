@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from labelbus_contracts.labels import BoundingBox
+from labelbus_studio.proposals import ProposedChanges
 
 from labelbus_customblock.bodies import (
-    Changes,
     boxes_of,
     changes_of,
     json_object,
@@ -83,17 +83,17 @@ def _write_one(asked: Asked, sample: DraftedSample | None, what: str | None) -> 
 
 
 def _set_boxes(sample: DraftedSample, body: Body) -> None:
-    sample.write(Changes(boxes=boxes_of(body.get("boundingBoxes"))))
+    sample.write(ProposedChanges(boxes=boxes_of(body.get("boundingBoxes"))))
 
 
 def _set_ranges(sample: DraftedSample, body: Body) -> None:
     count = sample.task.base.sample.values_count
-    sample.write(Changes(ranges=ranges_of(body.get("structuredLabels"), count)))
+    sample.write(ProposedChanges(ranges=ranges_of(body.get("structuredLabels"), count)))
 
 
 def _set_label(sample: DraftedSample, body: Body) -> None:
     label = body.get("label")
-    sample.write(Changes(label="" if label is None else text_of(label, "label")))
+    sample.write(ProposedChanges(label="" if label is None else text_of(label, "label")))
 
 
 def _set_metadata(sample: DraftedSample, body: Body) -> None:
@@ -106,11 +106,11 @@ def _propose(sample: DraftedSample, body: Body) -> None:
 
 
 def _disable(sample: DraftedSample, body: Body) -> None:
-    sample.write(Changes(disabled=True))
+    sample.write(ProposedChanges(is_disabled=True))
 
 
 def _enable(sample: DraftedSample, body: Body) -> None:
-    sample.write(Changes(disabled=False))
+    sample.write(ProposedChanges(is_disabled=False))
 
 
 _SETTERS: Final[Mapping[str, Callable[[DraftedSample, Body], None]]] = {
@@ -159,27 +159,27 @@ def _ids(text: str) -> list[int]:
     return [one for one in listed if isinstance(one, int) and not isinstance(one, bool)]
 
 
-Change = Callable[[DraftedSample], Changes]
+Change = Callable[[DraftedSample], ProposedChanges]
 
 
 def _edit_labels(body: Body) -> Change:
     label = text_of(body.get("label"), "label")
-    return lambda sample: Changes(label=label)
+    return lambda sample: ProposedChanges(label=label)
 
 
 def _add_metadata(body: Body) -> Change:
     key = text_of(body.get("metadataKey"), "metadataKey")
     value = text_of(body.get("metadataValue"), "metadataValue")
-    return lambda sample: Changes(metadata={**sample.draft.metadata, key: value})
+    return lambda sample: ProposedChanges(metadata={**sample.draft.metadata, key: value})
 
 
 def _clear_metadata(body: Body) -> Change:
-    return lambda sample: Changes(metadata={})
+    return lambda sample: ProposedChanges(metadata={})
 
 
 def _clear_key(body: Body) -> Change:
     key = text_of(body.get("metadataKey"), "metadataKey")
-    return lambda sample: Changes(
+    return lambda sample: ProposedChanges(
         metadata={name: value for name, value in sample.draft.metadata.items() if name != key}
     )
 
@@ -192,9 +192,9 @@ def _edit_boxes(body: Body) -> Change:
     def renamed(box: BoundingBox) -> BoundingBox:
         return box.model_copy(update={"label": new}) if box.label in old else box
 
-    def change(sample: DraftedSample) -> Changes:
+    def change(sample: DraftedSample) -> ProposedChanges:
         boxes = sample.draft.boxes
-        return Changes(boxes=tuple(renamed(box) for box in boxes if new or box.label not in old))
+        return ProposedChanges(boxes=tuple(renamed(box) for box in boxes if new or box.label not in old))
 
     return change
 
@@ -204,8 +204,8 @@ _EDITS: Final[Mapping[str, Callable[[Body], Change]]] = {
     "add-metadata": _add_metadata,
     "clear-metadata": _clear_metadata,
     "clear-metadata-by-key": _clear_key,
-    "enable-samples": lambda body: lambda sample: Changes(disabled=False),
-    "disable-samples": lambda body: lambda sample: Changes(disabled=True),
+    "enable-samples": lambda body: lambda sample: ProposedChanges(is_disabled=False),
+    "disable-samples": lambda body: lambda sample: ProposedChanges(is_disabled=True),
     "edit-bounding-boxes": _edit_boxes,
 }
 

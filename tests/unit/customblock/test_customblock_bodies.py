@@ -63,7 +63,7 @@ def test_metadata_is_text() -> None:
 
 def test_unknown_changes_are_refused() -> None:
     """What would be lost silently is said; null means not given."""
-    assert changes_of({"label": None, "isDisabled": False}, values_count=None).disabled is False
+    assert changes_of({"label": None, "isDisabled": False}, values_count=None).is_disabled is False
     with pytest.raises(BadWrite, match="'category'"):
         changes_of({"category": "testing"}, values_count=None)
 
