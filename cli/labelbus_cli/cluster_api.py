@@ -34,6 +34,8 @@ from labelbus_cli.errors import BadInput, CommandError, KeptElsewhere, NotThere
 URL_VARIABLE: Final = "LABELBUS_URL"
 TOKEN_VARIABLE: Final = "LABELBUS_TOKEN"  # noqa: S105  # a name
 _TIMEOUT_S: Final = 30.0
+_ADDING_UP_S: Final = 600.0
+"""How long an answer about all samples of a job may take: a million are some ten seconds of computing."""
 _PATIENCE_S: Final = 5.0
 _PASSING: Final = frozenset({429, 502, 503, 504})
 _SUMMARIES: Final = TypeAdapter(list[JobSummary])
@@ -174,11 +176,13 @@ class ClusterApi:
 
     async def ending(self, job_id: str) -> Ending:
         """Return what is to be said of a job at its end."""
-        return self._read(TypeAdapter(Ending), await self._call("GET", f"/v1/jobs/{job_id}/ending"))
+        answer = await self._call("GET", f"/v1/jobs/{job_id}/ending", read_s=_ADDING_UP_S)
+        return self._read(TypeAdapter(Ending), answer)
 
     async def facts(self, job_id: str, *, pictures: int) -> Facts:
         """Return what a report shows."""
-        answer = await self._call("GET", f"/v1/jobs/{job_id}/facts", params={"pictures": str(pictures)})
+        params = {"pictures": str(pictures)}
+        answer = await self._call("GET", f"/v1/jobs/{job_id}/facts", params=params, read_s=_ADDING_UP_S)
         return self._read(TypeAdapter(Facts), answer)
 
     async def export(self, job_id: str) -> AsyncIterator[str]:
@@ -221,8 +225,12 @@ class ClusterApi:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         conflict: "type[KeptElsewhere] | None" = None,
+        read_s: float = _TIMEOUT_S,
     ) -> httpx.Response:
-        request = self._client.build_request(method, path, json=json, params=params, headers=headers)
+        timeout = httpx.Timeout(_TIMEOUT_S, read=read_s)
+        request = self._client.build_request(
+            method, path, json=json, params=params, headers=headers, timeout=timeout
+        )
         try:
             async for attempt in stamina.retry_context(
                 on=self._waits, attempts=None, timeout=self.patience_s, wait_initial=0.2, wait_max=5.0

@@ -5,6 +5,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 import typer
 from labelbus_ledger.endings import Ending
@@ -27,6 +28,7 @@ from labelbus_cli.summary import (
 )
 
 _LOOK_EVERY_S = 0.5
+_LEAST_USD = 0.00005
 _TAKEN_UP_WITHIN_S = 60.0
 _ID_LENGTHS = (32, 36)
 
@@ -35,7 +37,8 @@ async def print_list(limit: int) -> None:
     """Print the newest jobs."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("job", "action", "project", "mode", "state", "samples", "age"):
-        table.add_column(name, justify="right" if name == "samples" else "left")
+        justify: Literal["left", "right"] = "right" if name == "samples" else "left"
+        table.add_column(name, justify=justify, no_wrap=name in ("job", "samples"))
     async with opened_jobs() as jobs:
         found = await jobs.newest(limit=limit)
         for job_id in found:
@@ -79,7 +82,7 @@ async def print_one(prefix: str) -> None:
         table.add_row(name, Text(value))
     console.print(table)
     print_labels(console, said.labels)
-    print_failures(console, said.failures)
+    print_failures(console, (*said.failures, *said.waits))
     for line in filter(None, (of_disabled(said.disabled, job), of_videos(said.videos))):
         typer.echo(line)
     typer.echo(closing(job, known.progress, interrupted=known.is_interrupted))
@@ -106,6 +109,7 @@ async def print_json(prefix: str) -> None:
         "samples": known.progress.counts,
         "labels": [asdict(one) for one in said.labels],
         "failures": [asdict(one) for one in said.failures],
+        "waits": [asdict(one) for one in said.waits],
         "cost": asdict(said.cost),
         "budget": None if said.budget is None else asdict(said.budget),
     }
@@ -167,6 +171,9 @@ def _cost(said: Ending) -> str:
     ]
     if budget is not None:
         cap = "no budget" if budget.cap_usd is None else f"budget ${budget.cap_usd:g}"
+        lost_usd = budget.spent_usd + budget.held_usd - cost.cost_usd
+        if budget.cap_usd is not None and lost_usd >= _LEAST_USD:
+            cap += f" (${lost_usd:.4f} held or lost)"
         parts += [f"{budget.calls:,} paid calls", cap]
     return ", ".join(part for part in parts if part)
 

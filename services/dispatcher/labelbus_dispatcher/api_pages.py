@@ -19,6 +19,7 @@ from labelbus_runtime.errors import RetryLater
 from labelbus_studio.errors import SampleNotFound, StudioError
 
 from labelbus_dispatcher import problems
+from labelbus_dispatcher.looks import Looks
 from labelbus_dispatcher.recipes import without_ids
 
 _IMAGE: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"image/jpeg": {}, "image/png": {}}}}
@@ -28,19 +29,28 @@ def router(ledger: Ledger, access: StudioAccess | None) -> APIRouter:
     """Return the routes. Without `access` there are no pictures."""
     made = APIRouter(prefix="/v1/jobs/{job_id}", tags=["pages"])
 
-    @made.get("/ending")
-    async def ending(job_id: str) -> Ending:
-        """Tell what a job's summary says: labels before and after, and why samples failed or are held."""
+    async def ending_of(job_id: str) -> Ending:
         await job_of(ledger, job_id)
         async with ledger.read() as conn:
             return await endings.ending(conn, job_id)
 
-    @made.get("/facts")
-    async def facts(job_id: str, pictures: Annotated[int, Query(ge=0, le=1000)] = 60) -> Facts:
-        """Tell what a report shows: counts, cost, and the samples that changed most, before and after."""
+    async def facts_of(question: tuple[str, int]) -> Facts:
+        job_id, pictures = question
         job = await job_of(ledger, job_id)
         async with ledger.read() as conn:
             return await gather(conn, replace(job, submit=without_ids(job.submit)), pictures=pictures)
+
+    look_at_ending, look_at_facts = Looks(ending_of), Looks(facts_of)
+
+    @made.get("/ending")
+    async def ending(job_id: str) -> Ending:
+        """Tell what a job's summary says: labels before and after, and why samples failed or are held."""
+        return await look_at_ending(job_id)
+
+    @made.get("/facts")
+    async def facts(job_id: str, pictures: Annotated[int, Query(ge=0, le=1000)] = 60) -> Facts:
+        """Tell what a report shows: counts, cost, and the samples that changed most, before and after."""
+        return await look_at_facts((job_id, pictures))
 
     @made.get("/export", response_class=StreamingResponse)
     async def export(job_id: str) -> StreamingResponse:

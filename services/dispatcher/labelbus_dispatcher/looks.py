@@ -8,7 +8,6 @@ from typing import Final, Generic, TypeVar
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _RESTS: Final = 3
-_MOST: Final = 256
 
 
 class Looks(Generic[_K, _V]):
@@ -35,12 +34,10 @@ class Looks(Generic[_K, _V]):
             answer = await self._look(question)
             ended = self._clock()
             known.answer, known.until = (answer,), ended + _RESTS * (ended - started)
-        if len(self._known) > _MOST:
-            self._forget()
+        self._forget(ended)
         return answer
 
-    def _forget(self) -> None:
-        now = self._clock()
+    def _forget(self, now: float) -> None:
         for question, known in list(self._known.items()):
             if known.until <= now and not known.turn.locked():
                 del self._known[question]

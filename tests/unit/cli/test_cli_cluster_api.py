@@ -8,7 +8,7 @@ from labelbus_cli.block_arguments import read_arguments
 from labelbus_cli.block_job import BlockJob
 from labelbus_cli.choice import Choice
 from labelbus_cli.cluster_api import Address, ClusterApi
-from labelbus_cli.errors import BadInput, CommandError, KeptElsewhere
+from labelbus_cli.errors import BadInput, CommandError, KeptElsewhere, NotThere
 from labelbus_cli.labelers import labeler
 from labelbus_dispatcher.api_models import KeptJob
 from pydantic import SecretStr
@@ -49,6 +49,19 @@ async def test_an_outage_is_waited_out() -> None:
     assert len(server.requests) == 3
     assert [line.partition(":")[0] for line in said] == ["http", "http"]
     assert said[1] == "http://cluster.test answers again"
+
+
+async def test_adding_up_a_big_job_gets_its_time() -> None:
+    """Such an answer is waited for much longer than another, and not asked for again meanwhile."""
+    server = Server(httpx.Response(404, json={"detail": "There is no job."}, headers=PROBLEM))
+    async with api(server, []) as client:
+        for question in (client.ending("job"), client.facts("job", pictures=1)):
+            with pytest.raises(NotThere):
+                await question
+        assert await client.job("job") is None
+    *long, short = (one.extensions["timeout"] for one in server.requests)
+    assert [one["read"] >= 10 * short["read"] for one in long] == [True, True]
+    assert {one["connect"] for one in (*long, short)} == {short["connect"]}
 
 
 async def test_an_outage_that_lasts_ends_in_an_error() -> None:

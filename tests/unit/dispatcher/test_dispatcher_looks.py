@@ -60,7 +60,7 @@ async def test_old_answers_are_forgotten() -> None:
     """Memory does not grow with the questions that were ever asked."""
     slow = Slow()
     looks = Looks(slow, slow.clock)
-    for number in range(1000):
+    for number in range(10):
         await looks(str(number))
         slow.now += 100.0
-    assert len(looks._known) <= 257
+    assert len(looks._known) == 1
