@@ -6,6 +6,7 @@ from typing import Final
 from labelbus_ledger.errors import SecretUnavailable
 from labelbus_runtime.errors import LabelbusError, SettingsError
 from labelbus_studio.errors import KeyRefused, StudioError
+from pydantic_core import PydanticSerializationError
 
 from labelbus_cli.errors import BadInput, CommandError
 
@@ -21,6 +22,10 @@ def understood(error: Exception) -> CommandError | None:
             return BadInput(str(error))
         case LabelbusError() | StudioError():
             return CommandError(str(error))
+        case PydanticSerializationError():
+            return BadInput(
+                "A text that was given is no Unicode: it holds half of a letter. Write it anew, as UTF-8."
+            )
         case OSError() if error.errno in _NO_ROOM:
             where = f" for {error.filename}" if error.filename else " to write on"
             return CommandError(f"The disk has no room left{where}. Free some, and run the command again.")

@@ -86,6 +86,17 @@ def test_a_wrong_key_is_named_and_not_shown(
     assert "ei_wrong" not in result.output
 
 
+def test_a_text_that_is_no_unicode_is_told(world: World) -> None:
+    """Half of an emoji in an action, and an argument of another encoding, end in a sentence."""
+    steps = r'[{labeler: owl-vit, parameters: {prompt: "red \ud83d (red, 0.4)"}}]'
+    action = world.action_file(f"name: half\nsteps: {steps}\n")
+    ran = world.labelbus("run", action)
+    assert ran.exit_code == 2 and "no Unicode" in ran.output, ran.output
+    arguments = ("--data-ids-file", world.ids_file(), "--prompt", "red \udcff")
+    block = world.labelbus("block", "owl-vit", *arguments)
+    assert block.exit_code == 1 and "no Unicode" in block.output, block.output
+
+
 def test_a_key_is_read_from_dotenv(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """`.env` of the current folder gives what the environment lacks."""
     key = world.project.key

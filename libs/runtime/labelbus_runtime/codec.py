@@ -9,7 +9,7 @@ from typing import Final
 from labelbus_contracts.topics import Topic, topic_of
 from labelbus_contracts.v1.message import Message
 from pydantic import ValidationError
-from pydantic_core import from_json
+from pydantic_core import PydanticSerializationError, from_json
 
 from labelbus_runtime.errors import InvalidMessage
 
@@ -36,7 +36,10 @@ class Record:
 
 
 def encode(message: Message, *, source: str, traceparent: str | None = None) -> Record:
-    """Return the record of a message. Raises `InvalidMessage` when it is larger than its topic carries."""
+    """Return the record of a message.
+
+    Raises `InvalidMessage` when it is larger than its topic carries, or holds text that is no Unicode.
+    """
     topic = topic_of(message)
     headers = {
         "ce_specversion": "1.0",
@@ -50,7 +53,11 @@ def encode(message: Message, *, source: str, traceparent: str | None = None) -> 
     }
     if traceparent is not None:
         headers["traceparent"] = traceparent
-    record = Record(topic.name, message.model_dump_json().encode(), topic.key(message).encode(), headers)
+    try:
+        body = message.model_dump_json().encode()
+    except PydanticSerializationError as error:
+        raise InvalidMessage(f"{message.kind} {message.id} cannot be written as JSON: {error}.") from error
+    record = Record(topic.name, body, topic.key(message).encode(), headers)
     if len(record.value) > topic.max_bytes - 8192 and record.size > topic.max_bytes:
         raise InvalidMessage(
             f"{message.kind} {message.id} takes {record.size:,} bytes; {topic.name} carries at most "

@@ -22,6 +22,13 @@ def test_a_message_survives_its_bytes(job_id: str, reason: str, run: int) -> Non
     assert decode(topic_of(message), encode(message, source="test")) == message
 
 
+def test_half_a_letter_is_no_text() -> None:
+    """What a model or a program answered in broken Unicode concerns its own sample, not the deployment."""
+    message = JobPaused(id=MessageId("job_paused:1"), job_id=JobId("job"), reason="cat \ud83d")
+    with pytest.raises(InvalidMessage, match="cannot be written as JSON"):
+        encode(message, source="test")
+
+
 def test_headers_are_cloudevents_and_the_ids(label_sample: MakeMessage) -> None:
     """A reader learns what a record is, and whom to answer, without its body."""
     record = encode(label_sample(42), source="dispatcher", traceparent="00-a-b-01")
