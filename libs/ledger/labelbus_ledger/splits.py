@@ -123,12 +123,14 @@ class SplitRows:
             text = _IDS.dump_json(tuple(frames)).decode()
             await connection.execute(sa.update(splits).where(*_held(split, split.token)).values(frames=text))
 
-    async def release(self, split: Split) -> None:
-        """Give it up for now: whoever comes next looks what has become of the video."""
+    async def release(self, split: Split, *, is_over: bool = False) -> None:
+        """Give it up for now: whoever comes next looks what has become of the video.
+
+        `is_over` tells that Studio makes no more frames of it: others named alike need not wait.
+        """
+        values = {"expires_at": 0.0} | ({"stem": None} if is_over else {})
         async with self._ledger.write() as connection:
-            await connection.execute(
-                sa.update(splits).where(*_held(split, split.token)).values(expires_at=0.0)
-            )
+            await connection.execute(sa.update(splits).where(*_held(split, split.token)).values(values))
 
     async def forget(self, split: Split) -> None:
         """Forget a split that has certainly not happened, so that it may be begun anew."""

@@ -163,7 +163,7 @@ class VideoSplitter:
         if isinstance(error, _NeverHappened):
             await self._rows.forget(split)
         else:
-            await self._rows.release(split)
+            await self._rows.release(split, is_over=isinstance(error, _NoFrames))
 
     async def _look(self, client: StudioClient, command: SplitVideo, split: Split) -> Split:
         """Find Studio's job of what an attempt that ended early began; ask where it began nothing.
@@ -222,7 +222,7 @@ class VideoSplitter:
             if frames := await self._listed(client, command, split):
                 return frames
             await asyncio.sleep(self._settings.split_poll_s)
-        raise SampleRefused(
+        raise _NoFrames(
             f"Studio has split video {command.sample_id}, but no new sample is named after it. "
             "Label its frames by another job.",
             code="split",
@@ -247,6 +247,10 @@ class VideoSplitter:
 
 class _NeverHappened(SampleRefused):
     """Studio did not split the video: another run may ask it again."""
+
+
+class _NoFrames(SampleRefused):
+    """Studio has split the video, and nothing is named after it."""
 
 
 def _check_taken(begun: Begun, command: SplitVideo) -> None:

@@ -265,6 +265,17 @@ async def test_videos_whose_frames_may_be_named_alike_go_one_at_a_time(
         assert list(answer.frames) == frames(world, video) and len(answer.frames) == 3
 
 
+async def test_a_split_without_frames_holds_up_nobody(world: World) -> None:
+    """A video whose frames cannot be told fails; one whose frames may be named alike goes on at once."""
+    world.restart(**QUICK)
+    walk, second = world.project.add_video("walk.mp4"), world.project.add_video("walk-2.mp4")
+    message = command(world, walk)
+    world.sample(walk).filename = "renamed.mp4"
+    refused = await world.ask(message)
+    assert isinstance(refused, WriteRefused) and "no new sample is named after it" in refused.reason
+    assert isinstance(await world.ask(command(world, second)), VideoSplit)
+
+
 async def test_a_split_that_is_found_late_takes_no_frames_of_others(world: World) -> None:
     """One that nobody finished in time holds up nobody for ever; looked at at last, it has its own frames."""
     world.restart(**QUICK)
