@@ -9,6 +9,7 @@ import pytest
 from labelbus_committer.service import Committer
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.labels import LabelSet, same_content
+from labelbus_contracts.v1.commands import CommitSample
 from labelbus_contracts.v1.events import SampleCommitted, SampleHeld, WriteDeferred
 from labelbus_ledger.tables import claims, commits
 
@@ -34,6 +35,15 @@ def die(world: World, when: str, where: str | int) -> None:
     batcher._flush = _dying(batcher._flush, when)
 
 
+async def crash(world: World, command: CommitSample, when: str, where: str | int) -> None:
+    """Die while a command is followed, and start again."""
+    die(world, when, where)
+    with pytest.raises(Crash):
+        await world.ask(command)
+    world.line.dies = None
+    world.restart()
+
+
 def _dying(
     flush: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], when: str
 ) -> Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]:
@@ -50,11 +60,7 @@ async def test_death(world: World, when: str, where: str | int) -> None:
     """Wherever the process dies, each part is written once, and what was found first is kept."""
     sample = world.add_sample(boxes=[DOG])
     command = world.commit(sample)
-    die(world, when, where)
-    with pytest.raises(Crash):
-        await world.ask(command)
-    world.line.dies = None
-    world.restart()
+    await crash(world, command, when, where)
     await world.lapse()
     answer = await world.ask(command)
     assert isinstance(answer, SampleCommitted) and answer.changed == ("boxes", "metadata")
@@ -106,10 +112,7 @@ async def test_cancelled_call(world: World) -> None:
 async def test_live_claim_of_a_dead_process(world: World) -> None:
     """While a claim lasts nobody else writes; the command comes again later."""
     command = world.commit(world.add_sample())
-    die(world, "before", 1)
-    with pytest.raises(Crash):
-        await world.ask(command)
-    world.restart()
+    await crash(world, command, "before", 1)
     answer = await world.ask(command)
     assert isinstance(answer, WriteDeferred) and 0 < answer.retry_after_s <= 2
     assert world.writes() == []
@@ -119,11 +122,7 @@ async def test_takeover_after_an_edit(world: World) -> None:
     """A lapsed claim of a sample that a person changed is held."""
     sample = world.add_sample()
     command = world.commit(sample)
-    die(world, "after", 1)
-    with pytest.raises(Crash):
-        await world.ask(command)
-    world.line.dies = None
-    world.restart()
+    await crash(world, command, "after", 1)
     await world.lapse()
     world.project.edit(sample, {"boundingBoxes": [DOG]})
     answer = await world.ask(command)
@@ -134,11 +133,7 @@ async def test_takeover_after_an_edit(world: World) -> None:
 async def _half_written(world: World) -> int:
     sample = int(world.add_sample())
     command = world.commit(sample)
-    die(world, "after", 1)
-    with pytest.raises(Crash):
-        await world.ask(command)
-    world.line.dies = None
-    world.restart()
+    await crash(world, command, "after", 1)
     await world.lapse()
     return sample
 
@@ -152,11 +147,7 @@ async def test_another_job_finishes_first(world: World) -> None:
         sample, job_id="other", draft=world.live(sample).model_copy(update={"disabled": True})
     )
     command = world.commit(sample)
-    die(world, "after", 1)
-    with pytest.raises(Crash):
-        await world.ask(command)
-    world.line.dies = None
-    world.restart()
+    await crash(world, command, "after", 1)
     await world.lapse()
     answer = await world.ask(late)
     assert isinstance(answer, SampleHeld) and answer.by_job == JobId("job")
@@ -170,11 +161,7 @@ async def test_another_job_takes_over_what_was_not_begun(world: World) -> None:
     await world.add_job("other")
     sample = world.add_sample()
     other = world.commit(sample, job_id="other")
-    die(world, "before", 1)
-    with pytest.raises(Crash):
-        await world.ask(world.commit(sample))
-    world.line.dies = None
-    world.restart()
+    await crash(world, world.commit(sample), "before", 1)
     await world.lapse()
     assert isinstance(await world.ask(other), SampleCommitted)
     (row,) = await world.rows(commits)
@@ -226,11 +213,7 @@ async def test_a_later_run_keeps_what_was_there_before_the_first(world: World) -
     """A retry that reads what an earlier run half wrote records what that run found: undo restores it."""
     sample = world.add_sample(boxes=[DOG])
     first = world.commit(sample)
-    die(world, "after", 1)
-    with pytest.raises(Crash):
-        await world.ask(first)
-    world.line.dies = None
-    world.restart()
+    await crash(world, first, "after", 1)
     await world.lapse()
     assert isinstance(await world.ask(world.commit(sample, draft=first.draft, run=2)), SampleCommitted)
     (row,) = await world.rows(commits)
