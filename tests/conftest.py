@@ -84,13 +84,12 @@ def postgres_url(postgres: PostgresServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def real_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def real_kafka(local_kafka: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Start Apache Kafka on a free port (`tools/kafka`); a machine that cannot run it skips, CI fails."""
-    tool = _kafka_tool()
-    kafka = tool.LocalKafka(tmp_path_factory.mktemp("kafka"))
+    kafka = local_kafka.LocalKafka(tmp_path_factory.mktemp("kafka"))
     try:
         kafka.start()
-    except tool.CannotRun as error:
+    except local_kafka.CannotRun as error:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))
@@ -98,7 +97,9 @@ def real_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     kafka.remove()
 
 
-def _kafka_tool() -> ModuleType:
+@pytest.fixture(scope="session")
+def local_kafka() -> ModuleType:
+    """Return the module `tools/kafka/kafka.py`."""
     path = Path(__file__).parents[1] / "tools" / "kafka" / "kafka.py"
     spec = importlib.util.spec_from_file_location("labelbus_local_kafka", path)
     assert spec is not None

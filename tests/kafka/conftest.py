@@ -6,7 +6,6 @@ needs and that do not run yet, and brings samples of its own.
 
 import asyncio
 import contextlib
-import importlib.util
 import json
 import os
 import secrets
@@ -223,18 +222,6 @@ class Cluster:
                 yield connection
         finally:
             await ledger.close()
-
-
-@pytest.fixture(scope="session")
-def local_kafka() -> Any:
-    """Return the module `tools/kafka/kafka.py`."""
-    path = Path(__file__).parents[2] / "tools" / "kafka" / "kafka.py"
-    spec = importlib.util.spec_from_file_location("labelbus_tools_kafka", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
