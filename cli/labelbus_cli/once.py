@@ -122,7 +122,7 @@ async def show(session: Session, outcome: Outcome, report: Path | None, *, most:
     async with session.ledger.read() as connection:
         said = await ending(connection, outcome.job.job_id)
     print_labels(console, said.labels, most=most)
-    print_failures(console, said.failures)
+    print_failures(console, (*said.failures, *said.waits))
     for line in filter(None, (of_disabled(said.disabled, outcome.job), of_videos(said.videos))):
         typer.echo(line)
     typer.echo(closing(outcome.job, outcome.progress, interrupted=outcome.interrupted))

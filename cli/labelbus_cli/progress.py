@@ -16,6 +16,7 @@ from rich.text import Text
 
 _WINDOW_S: Final = 15.0
 _LINE_EVERY_S: Final = 5.0
+_STALL_S: Final = 10.0
 _UNITS_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _TERM: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
@@ -71,6 +72,23 @@ class Rates:
             return 0.0
         (start, first), (stop, last) = self._seen[0], self._seen[-1]
         return max(0.0, (last[at] - first[at]) / (stop - start)) if stop > start else 0.0
+
+
+class Stalls:
+    """Notices that nothing is done for ten seconds, and for ten more, and so on."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._done = -1
+        self._since = clock()
+
+    def stands_still(self, done: int) -> bool:
+        """Look at the count of what is done; True at most once in ten seconds."""
+        now = self._clock()
+        if done == self._done and now - self._since < _STALL_S:
+            return False
+        is_still, self._done, self._since = done == self._done, done, now
+        return is_still
 
 
 class PlainDisplay:

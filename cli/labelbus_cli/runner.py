@@ -23,7 +23,7 @@ from labelbus_cli.embedded import Embedded
 from labelbus_cli.errors import BadInput, CommandError, Interrupted, Unfinished
 from labelbus_cli.labelers import all_labelers
 from labelbus_cli.ownership import Owner, owner_of
-from labelbus_cli.progress import Display
+from labelbus_cli.progress import Display, Stalls
 from labelbus_cli.session import Session
 from labelbus_cli.summary import exit_code
 
@@ -181,6 +181,7 @@ async def _begin(process: Embedded, work: Work) -> None:
 async def _watch(
     session: Session, process: Embedded, work: Work, display: Display, interrupted: asyncio.Event
 ) -> None:
+    stalls, told = Stalls(), set[str]()
     resumes_until = time.monotonic() + 5.0 if work.adopts else 0.0
     while not interrupted.is_set():
         started = time.monotonic()
@@ -189,6 +190,8 @@ async def _watch(
             _raise_rejection(process, work, job)
         else:
             display.update(progress, job.total if job.selected else None)
+            if stalls.stands_still(progress.done):
+                await _tell_why(session, work.job_id, display, told)
             is_old = job.state in ENDED_JOB_STATES or job.state == "paused"
             if is_old and (not work.adopts or not _still_resuming(work, job, resumes_until)):
                 return
@@ -200,6 +203,16 @@ async def _watch(
                 await interrupted.wait()
         except TimeoutError:
             continue
+
+
+async def _tell_why(session: Session, job_id: JobId, display: Display, told: set[str]) -> None:
+    """Say what the samples that are to be tried again wait for; once for each kind of fault."""
+    async with session.ledger.read() as connection:
+        groups = await reports.waits(connection, job_id)
+    for group in groups:
+        if group.code not in told:
+            told.add(group.code)
+            display.note(f"{group.count} to be tried again: {group.reason}")
 
 
 def _still_resuming(work: Work, job: JobRow, until: float) -> bool:

@@ -27,12 +27,12 @@ def print_labels(console: Console, rows: Sequence[LabelSummary], *, most: int = 
 
 
 def print_failures(console: Console, groups: Sequence[FailureGroup], *, most: int = 15) -> None:
-    """Print why samples failed or are held."""
+    """Print why samples failed, are held, or wait to be tried again."""
     if not groups:
         return
-    table = Table(
-        title="Failed and held", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
-    )
+    waits = any(group.state == "pending" for group in groups)
+    title = "Failed, held and to be tried again" if waits else "Failed and held"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("what")
     table.add_column("reason", overflow="fold")
     table.add_column("samples", justify="right")

@@ -27,6 +27,7 @@ class Asker:
     """Asks a model about each picture, and counts how often it really does."""
 
     calls: int = 0
+    fault: RetryLater | None = None
 
     async def open(self) -> None:
         """Load nothing."""
@@ -41,6 +42,8 @@ class Asker:
     async def _labeled(self, task: LabelTask) -> Labeled | Exception:
         async def call() -> Answer:
             self.calls += 1
+            if self.fault is not None:
+                raise self.fault
             return Answer("cat", USAGE, "luna-1")
 
         digest = digest_of(await task.media.image(), "What is it?")
@@ -105,6 +108,16 @@ def test_a_budget_ends_the_job_and_a_higher_one_goes_on(world: World, asker: Ask
     assert result.exit_code == 0, result.output
     assert "8 proposed" in result.output
     assert asker.calls == 8
+
+
+def test_what_was_lost_is_told_as_spent(world: World, asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls without an answer may have been billed: the job says what of its budget they hold."""
+    monkeypatch.setenv("LABELBUS_DISPATCHER_ATTEMPTS", "1")
+    asker.fault = RetryLater("The model did not answer.", code="timeout")
+    result = world.labelbus("run", world.action_file(ACTION), "--budget", "1")
+    assert "8 failed" in result.output
+    shown = world.labelbus("jobs", "show", "last").output
+    assert "budget $1 ($0.1600 held or lost)" in " ".join(shown.split())
 
 
 def test_estimate_from_a_pilot(world: World, asker: Asker) -> None:

@@ -13,10 +13,14 @@ from labelbus_ledger.tallies import LabelSummary
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The most frequent labels and reasons first; `videos` are ids, `disabled` is how many were disabled."""
+    """The most frequent labels and reasons first; `videos` are ids, `disabled` is how many were disabled.
+
+    `waits` are samples that are to be tried again, by what their last attempt met.
+    """
 
     labels: tuple[LabelSummary, ...]
     failures: tuple[FailureGroup, ...]
+    waits: tuple[FailureGroup, ...]
     videos: tuple[int, ...]
     cost: Cost
     budget: Budget | None
@@ -29,6 +33,7 @@ async def ending(conn: AsyncConnection, job_id: str) -> Ending:
     return Ending(
         labels=tally.rows(),
         failures=await reports.failures(conn, job_id),
+        waits=await reports.waits(conn, job_id),
         videos=await reports.videos_left_whole(conn, job_id),
         cost=await reports.cost(conn, job_id),
         budget=await spending.budget(conn, JobId(job_id)),

@@ -95,7 +95,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Samples that ended for one reason. In `reason` the sample's own id is written `…`."""
+    """Samples that ended, or wait, for one reason. In `reason` the sample's own id is written `…`."""
 
     state: str
     code: str
@@ -174,6 +174,18 @@ async def failures(conn: AsyncConnection, job_id: str, *, examples: int = 5) -> 
 
     Of very many reasons the rarest are one group without examples.
     """
+    return await _by_reason(conn, job_id, samples.c.state.in_(("failed", "held")), examples)
+
+
+async def waits(conn: AsyncConnection, job_id: str, *, examples: int = 5) -> tuple[FailureGroup, ...]:
+    """Group the samples that are to be tried again by what their last attempt met."""
+    is_told = sa.func.coalesce(samples.c.reason, "") != ""
+    return await _by_reason(conn, job_id, (samples.c.state == "pending") & is_told, examples)
+
+
+async def _by_reason(
+    conn: AsyncConnection, job_id: str, which: sa.ColumnElement[bool], examples: int
+) -> tuple[FailureGroup, ...]:
     reason: sa.ColumnElement[str] = sa.func.coalesce(samples.c.reason, "")
     for word in ("Sample", "sample"):
         own = sa.literal(f"{word} ").concat(sa.cast(samples.c.sample_id, sa.String))
@@ -183,7 +195,7 @@ async def failures(conn: AsyncConnection, job_id: str, *, examples: int = 5) -> 
             samples.c.sample_id, samples.c.state, sa.func.coalesce(samples.c.code, "").label("code"),
             reason.label("reason"),
         )
-        .where(samples.c.job_id == job_id, samples.c.state.in_(("failed", "held")))
+        .where(samples.c.job_id == job_id, which)
         .subquery()
     )  # fmt: skip
     group = (ended.c.state, ended.c.code, ended.c.reason)
@@ -206,7 +218,7 @@ def _grouped(rows: Sequence[tuple[str, str, str, int, int, int]]) -> tuple[Failu
         ids.setdefault((state, code, reason, number), []).append(sample_id)
     groups = [FailureGroup(*key, tuple(given)) for key, given in list(ids.items())[:_MOST_GROUPS]]
     if rest := sum(row[4] for row in rows[:1]) - sum(group.count for group in groups):
-        groups.append(FailureGroup("failed or held", "", "Other reasons, each of them rarer.", rest, ()))
+        groups.append(FailureGroup("others", "", "Other reasons, each of them rarer.", rest, ()))
     return tuple(groups)
 
 

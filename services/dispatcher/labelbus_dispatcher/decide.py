@@ -245,11 +245,11 @@ def _failed(row: SampleRow, event: events.SampleFailed, now: float, limits: Limi
     sent_s = 0.0 if row.first_sent_at is None else now - row.first_sent_at
     if event.code == "processing":
         if sent_s < limits.processing_s:
-            return Decision(_again(row, now + max(wait_s, limits.processing_wait_s)))
+            return Decision(_waiting(row, event, now + max(wait_s, limits.processing_wait_s)))
         return Decision(_ended(row, "failed", now, event.code, event.reason))
     patience_s = {"rate": limits.rate_s, "starting": limits.processing_s}.get(event.code, 0.0)
     if sent_s < patience_s:
-        return Decision(_again(row, now + max(wait_s, limits.stopped_wait_s)))
+        return Decision(_waiting(row, event, now + max(wait_s, limits.stopped_wait_s)))
     return Decision(_retried(row, now, limits, event.code, event.reason, wait_s))
 
 
@@ -268,6 +268,10 @@ def _retried(
     backoff_s = min(limits.backoff_first_s * 2 ** (tries - 1), limits.backoff_most_s)
     row = _again(row, now + max(wait_s, backoff_s))
     return replace(row, tries=tries, code=code, reason=reason[:_MAX_REASON])
+
+
+def _waiting(row: SampleRow, event: events.SampleFailed, due_at: float) -> SampleRow:
+    return replace(_again(row, due_at), code=event.code, reason=event.reason[:_MAX_REASON])
 
 
 def _again(row: SampleRow, due_at: float) -> SampleRow:

@@ -135,7 +135,7 @@ class Provider:
                     return await self._asked(question, model, effort, body, patience)
             except RetryLater as error:
                 if error.code == NO_SCHEMA and has_schema:
-                    self._forgo_schemas(model, error)
+                    self._forgo_schemas(model)
                     continue
                 attempt += 1
                 wait_s = max(error.after_s or 0.0, 0.25 * 2**attempt) * random.uniform(1.0, 1.25)  # noqa: S311 - spreads retries, keeps no secret
@@ -157,11 +157,15 @@ class Provider:
             limits=RateHeaders.read(dict(response.headers)),
         )
 
-    def _forgo_schemas(self, model: str, error: RetryLater) -> None:
+    def _forgo_schemas(self, model: str) -> None:
         """Remember a model that takes none."""
         if model not in self._schemaless:
             self._schemaless.add(model)
-            _log.warning("%s takes no schema; its answers are asked for in words. It said: %s", model, error)
+            _log.warning(
+                "%s takes no JSON schema for %s: answers are asked for in words, and checked.",
+                self.name,
+                model,
+            )
 
     async def _post(self, body: dict[str, Any], model: str, patience_s: float) -> "httpx2.Response":
         import httpx2

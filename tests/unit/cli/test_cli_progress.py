@@ -1,7 +1,7 @@
 """How progress is counted and said."""
 
 import pytest
-from labelbus_cli.progress import PlainDisplay, Rates, duration, seconds_of
+from labelbus_cli.progress import PlainDisplay, Rates, Stalls, duration, seconds_of
 from labelbus_ledger.reports import Progress
 
 
@@ -62,3 +62,14 @@ def test_plain_lines_come_every_few_seconds_and_at_the_end() -> None:
 def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
     """Two units at most."""
     assert duration(seconds) == text
+
+
+def test_a_standstill_is_noticed_once_in_ten_seconds() -> None:
+    """Progress begins the wait anew."""
+    clock = Clock()
+    stalls = Stalls(clock)
+    seen = []
+    for done, seconds in [(0, 0), (0, 9), (0, 1), (0, 5), (1, 5), (1, 9), (1, 1)]:
+        clock.now += seconds
+        seen.append(stalls.stands_still(done))
+    assert seen == [False, False, True, False, False, False, True]

@@ -122,6 +122,15 @@ async def test_failures_are_grouped_by_reason(conn: AsyncConnection) -> None:
     assert (held.state, held.count) == ("held", 1)
 
 
+async def test_samples_to_be_tried_again_tell_why(conn: AsyncConnection) -> None:
+    """They are no failures yet; pending ones that met nothing are not told of."""
+    await fail(conn, 1, "The limits have no room.", "pending")
+    await fail(conn, 2, "", "pending")
+    (waiting,) = await reports.waits(conn, JOB)
+    assert (waiting.state, waiting.reason, waiting.examples) == ("pending", "The limits have no room.", (1,))
+    assert await reports.failures(conn, JOB) == ()
+
+
 async def test_rare_reasons_are_one_group(conn: AsyncConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said of a job stays small, though a million samples failed each for a reason of its own."""
     monkeypatch.setattr(reports, "_MOST_GROUPS", 2)

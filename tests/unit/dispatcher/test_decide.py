@@ -240,6 +240,7 @@ def test_what_a_provider_asks_to_wait_counts_no_attempt(code: str, most_s: float
     event = failed(label_command(row), code=code)
     later = decide(row, job(), event, now=10.0, limits=LIMITS).row
     assert (later.state, later.tries, later.due_at) == ("pending", 4, 12.0)
+    assert (later.code, later.reason) == (code, event.reason)
     assert decide(row, job(), event, now=most_s + 1, limits=LIMITS).row.state == "failed"
 
 
