@@ -394,10 +394,9 @@ async def overdue(
 
 
 async def any_in(conn: AsyncConnection, job_id: JobId, states: Sequence[str] = OPEN_STATES) -> bool:
-    """Tell whether some sample of a job is in one of the states; reads the index only."""
+    """Tell whether some sample of a job is in one of the states."""
     for state in states:
-        query = sa.select(sa.literal(1)).where(samples.c.job_id == job_id, samples.c.state == state).limit(1)
-        if (await conn.execute(query)).first() is not None:
+        if (await conn.execute(_first_of(job_id, state, 1))).first() is not None:
             return True
     return False
 
@@ -411,9 +410,22 @@ async def counts(conn: AsyncConnection, job_id: JobId) -> dict[str, int]:
 
 async def has_more_ended(conn: AsyncConnection, job_id: JobId, than: int) -> bool:
     """Tell whether more samples of a job than so many have ended; looks at no more than that."""
-    ended = sa.select(sa.literal(1)).where(samples.c.job_id == job_id, samples.c.state.in_(ENDED_STATES))
-    query = sa.select(sa.func.count()).select_from(ended.limit(than + 1).subquery())
-    return (await conn.execute(query)).scalar_one() > than
+    ended = 0
+    for state in ENDED_STATES:
+        some = _first_of(job_id, state, than + 1 - ended).subquery()
+        ended += (await conn.execute(sa.select(sa.func.count()).select_from(some))).scalar_one()
+        if ended > than:
+            return True
+    return False
+
+
+def _first_of(job_id: JobId, state: str, most: int) -> sa.Select[int]:
+    """Select some samples of a state in the order of their index.
+
+    Without an order PostgreSQL reads the whole table where it believes that most samples are in the state.
+    """
+    query = sa.select(sa.literal(1)).where(samples.c.job_id == job_id, samples.c.state == state)
+    return query.order_by(samples.c.step, samples.c.position).limit(most)
 
 
 async def any_claim(conn: AsyncConnection, job_id: JobId) -> bool:
