@@ -1,5 +1,6 @@
-"""The Hugging Face hub, from which engines fetch their models."""
+"""The Hugging Face hub, from which engines fetch their models, and whether a model came whole."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +16,27 @@ def fetches(model: str) -> bool:
 
 
 def watch_downloads(place: str) -> None:
-    """Log what the hub says while a model is loaded; a folder is read in a moment, without bars."""
-    take_over("huggingface_hub")
-    if Path(place).exists():
-        from transformers.utils import logging
+    """Log what the hub says while a model is loaded; a folder is read in a moment, without bars.
 
+    Of transformers only errors: what it warns of at length, `check_whole` refuses.
+    """
+    from transformers.utils import logging
+
+    take_over("huggingface_hub")
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    if Path(place).exists():
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def check_whole(info: Mapping[str, Collection[object]]) -> None:
+    """Raise `ValueError` where transformers found no weights for a part, which it then fills by chance.
+
+    `info` is what `from_pretrained` gives with `output_loading_info`.
+    """
+    lacking = sorted(map(str, (*info["missing_keys"], *info["mismatched_keys"])))
+    if lacking:
+        more = f" and {len(lacking) - 2} more" if len(lacking) > 2 else ""
+        raise ValueError(f"its weights lack {', '.join(lacking[:2])}{more}.")
 
 
 def _is_cached(model: str) -> bool:

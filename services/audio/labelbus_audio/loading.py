@@ -2,10 +2,10 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from labelbus_labeling.devices import Device, Precision, device_of, dtype_of
-from labelbus_labeling.hub import fetches, watch_downloads
+from labelbus_labeling.hub import check_whole, fetches, watch_downloads
 
 from labelbus_audio.audioset import lowered
 from labelbus_audio.errors import EngineUnavailable
@@ -53,9 +53,15 @@ def load_engine(model: str, *, device: Device = "auto", dtype: Precision = "auto
     try:
         config = AutoConfig.from_pretrained(place)
         _check(model, config.model_type, config.id2label)
-        weights = ASTForAudioClassification.from_pretrained(place, dtype=torch.float32)
+        loaded = ASTForAudioClassification.from_pretrained(
+            place, dtype=torch.float32, output_loading_info=True
+        )
+        weights, info = cast("tuple[ASTForAudioClassification, dict[str, list[str]]]", loaded)
+        check_whole(info)
         shape = _shape(place)
-    except (OSError, ValueError, RuntimeError) as error:
+    except EngineUnavailable:
+        raise
+    except Exception as error:  # the libraries behind raise errors of their own for damaged files
         raise _unavailable(model, error) from error
     return AstEngine(weights, shape, device=where, dtype=dtype_of(dtype, where))
 
@@ -96,7 +102,7 @@ def _shape(place: str) -> FeatureShape:
 def _unavailable(model: str, error: Exception) -> EngineUnavailable:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return EngineUnavailable(
-        f"The model {model} cannot be loaded: {first} Check the name and the connection to huggingface.co, "
-        "set LABELBUS_AUDIO_MODEL to a folder that save_pretrained wrote, or set HF_INFERENCE_ENDPOINT to an "
-        "endpoint elsewhere."
+        f"The model {model} cannot be loaded: {first.removesuffix('.')}. Check the name and the connection "
+        "to huggingface.co, set LABELBUS_AUDIO_MODEL to a folder that save_pretrained wrote, or set "
+        "HF_INFERENCE_ENDPOINT to an endpoint elsewhere."
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from labelbus_labeling.devices import Device, Precision, device_of, dtype_of
-from labelbus_labeling.hub import watch_downloads
+from labelbus_labeling.hub import check_whole, watch_downloads
 
 from labelbus_detector.errors import ModelUnavailable
 from labelbus_detector.models import TOY_FOLDER, TOY_MODEL
@@ -30,13 +30,17 @@ def load_engine(
             "set BEAM_ENDPOINT and BEAM_ACCESS_KEY to use a detector elsewhere."
         ) from error
     place = _place(model)
+    watch_downloads(place)
     _check_kind(model, place)
     where = device_of(device, "LABELBUS_DETECTOR_DEVICE")
-    watch_downloads(place)
     try:
-        weights = AutoModelForZeroShotObjectDetection.from_pretrained(place, dtype=torch.float32)
+        weights, info = AutoModelForZeroShotObjectDetection.from_pretrained(
+            place, dtype=torch.float32, output_loading_info=True
+        )
+        check_whole(info)
         tokenizer = AutoTokenizer.from_pretrained(place)
-    except (OSError, ValueError, RuntimeError) as error:
+        _check_words(len(tokenizer), weights.config.text_config.vocab_size)
+    except Exception as error:  # the libraries behind raise errors of their own for damaged files
         raise _unavailable(model, error) from error
     return OwlEngine(weights, tokenizer, device=where, dtype=dtype_of(dtype, where), pad_value=pad_value)
 
@@ -75,7 +79,7 @@ def _check_kind(model: str, place: str) -> None:
 
     try:
         kind = AutoConfig.from_pretrained(place).model_type
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the libraries behind raise errors of their own for damaged files
         raise _unavailable(model, error) from error
     if kind not in _KINDS:
         raise ModelUnavailable(
@@ -84,10 +88,19 @@ def _check_kind(model: str, place: str) -> None:
         )
 
 
+def _check_words(known: int, expected: int) -> None:
+    """Without its vocabulary a tokenizer is made all the same, and takes every phrase for the same."""
+    if 2 * known < expected:
+        raise ValueError(f"its tokenizer knows {known} of {expected} tokens.")
+
+
 def _unavailable(model: str, error: Exception) -> ModelUnavailable:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    remedy = "Check the name and the connection to huggingface.co"
+    if Path(model).expanduser().exists():
+        remedy = "Name a folder that save_pretrained wrote, whole"
     return ModelUnavailable(
-        f"The model {model} cannot be loaded: {first} Check the name and the connection to huggingface.co, "
-        f"or set LABELBUS_DETECTOR_MODEL to a folder or to '{TOY_MODEL}', or BEAM_ENDPOINT to a detector "
+        f"The model {model} cannot be loaded: {first.removesuffix('.')}. {remedy}, or set "
+        f"LABELBUS_DETECTOR_MODEL to another folder or to '{TOY_MODEL}', or BEAM_ENDPOINT to a detector "
         "elsewhere."
     )

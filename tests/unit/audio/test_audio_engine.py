@@ -1,6 +1,7 @@
 """The local engine against transformers: the same features, the same probabilities."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +90,21 @@ def test_models_that_do_not_fit_are_named(tiny: Path, tmp_path: Path, change: st
     (tmp_path / name).write_text(json.dumps({**document, **edit}))
     with pytest.raises(EngineUnavailable, match=said):
         load_engine(str(tmp_path), device="cpu")
+
+
+def test_weights_that_are_not_there_are_not_made_up(tiny: Path, tmp_path: Path) -> None:
+    """A file without a classifier would hear by chance."""
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(tiny, tmp_path / "model"))
+    file = folder / "model.safetensors"
+    kept = {name: one for name, one in load_file(file).items() if not name.startswith("classifier")}
+    save_file(kept, file, metadata={"format": "pt"})
+    with pytest.raises(EngineUnavailable, match="its weights lack classifier"):
+        load_engine(str(folder), device="cpu")
+    file.write_bytes(b"no weights")
+    with pytest.raises(EngineUnavailable, match="cannot be loaded"):
+        load_engine(str(folder), device="cpu")
 
 
 def test_a_download_is_announced(tiny: Path) -> None:

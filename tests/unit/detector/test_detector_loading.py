@@ -1,12 +1,15 @@
 """Every way that loading a model fails says what to change; downloads are announced."""
 
 import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from labelbus_detector.errors import ModelUnavailable
 from labelbus_detector.loading import load_engine
-from labelbus_detector.models import KNOWN, download_notice
+from labelbus_detector.models import KNOWN, TOY_FOLDER, download_notice
 from labelbus_runtime.errors import SettingsError
 
 
@@ -42,6 +45,33 @@ def test_missing_weights_are_told(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "owlv2"}))
     with pytest.raises(ModelUnavailable, match="cannot be loaded"):
         load_engine(str(tmp_path))
+
+
+def _without_heads(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "model.safetensors"
+    kept = {name: one for name, one in load_file(file).items() if not name.startswith("class_head")}
+    save_file(kept, file, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (_without_heads, r"its weights lack class_head\.dense0\.bias, .* and 4 more\. Name a folder"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "its tokenizer knows 3 of 597 tokens"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "cannot be loaded"),
+        (lambda folder: os.truncate(folder / "model.safetensors", 100_000), "cannot be loaded"),
+        (lambda folder: (folder / "config.json").write_text("{"), "cannot be loaded"),
+    ],
+    ids=["weights", "no words", "wrong words", "cut short", "no JSON"],
+)
+def test_a_damaged_model_is_refused(tmp_path: Path, damage: Callable[[Path], object], says: str) -> None:
+    """What a file lacks would be made up by chance, and label like that; what cannot be read is told."""
+    folder = Path(shutil.copytree(TOY_FOLDER, tmp_path / "model"))
+    damage(folder)
+    with pytest.raises(ModelUnavailable, match=says):
+        load_engine(str(folder), device="cpu")
 
 
 def test_an_unreachable_hub_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
