@@ -28,6 +28,7 @@ _SEVERAL: Mapping[SampleKind | None, str] = {
     "audio": "audio",
     "video": "videos",
     "table": "tables",
+    "other": "samples of other kinds",
 }
 _SAID: Mapping[OperatesOn, str] = {
     "images_object_detection": "images of projects with bounding boxes",

@@ -22,9 +22,12 @@ def _words(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return tuple(shlex.split(value))
+        words = tuple(shlex.split(value))
     except ValueError as error:
         raise ValueError(f"cannot be split into words ({error}). Close its quotes") from None
+    if not words:
+        raise ValueError("is empty. Name a program")
+    return words
 
 
 def _named(arguments: dict[str, "Value"]) -> dict[str, "Value"]:

@@ -202,7 +202,7 @@ def test_the_environment_has_no_secret_of_the_process() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"command": ""}, "at least 1 item"),
+        ({"command": ""}, "is empty. Name a program"),
         ({"command": "a 'b"}, "cannot be split into words"),
         ({"arguments": {"propose-actions": 3}}, "is given by Labelbus"),
         ({"arguments": {"two words": 3}}, "is no name of an argument"),

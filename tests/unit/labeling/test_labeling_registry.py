@@ -61,3 +61,9 @@ def test_fits(
     said = check_fits(replace(registration, operates_on=frozenset({operates_on})), method, kind)
     assert (said is None) is fits
     assert fits or "Choose another labeler." in str(said)
+
+
+def test_a_kind_without_a_name_is_said(registration: Registration) -> None:
+    """Sensor data in a project of one label per item: the method is not what is wrong."""
+    audio = replace(registration, operates_on=frozenset({"audio"}))
+    assert "not on samples of other kinds in a project" in str(check_fits(audio, "single_label", "other"))
