@@ -12,6 +12,8 @@ DEFAULT_MODEL: Final = "gpt-6-luna"
 DETECTION_MODEL: Final = "gpt-6-astra"
 """What draws boxes where no model is named: the one that the official block asks."""
 _OPENAI: Final = "https://api.openai.com/v1"
+_LONGEST_NAME: Final = 64
+"""What the ledger has room for."""
 
 
 class ProviderSettings(EngineSettings):
@@ -98,8 +100,12 @@ class ProviderSettings(EngineSettings):
 
     @property
     def provider(self) -> str:
-        """Name who answers and bills: the host, with its port where it has one."""
-        return urlsplit(self.azure_endpoint or self.base_url or _OPENAI).netloc
+        """Name who answers and bills: the host, with its port where it has one; of a long one the end.
+
+        Whoever logs in by the address itself (`https://user:word@host`) is not named.
+        """
+        host = urlsplit(self.azure_endpoint or self.base_url or _OPENAI).netloc.rpartition("@")[2]
+        return host[-_LONGEST_NAME:]
 
     @property
     def is_openai(self) -> bool:

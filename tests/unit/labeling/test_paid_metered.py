@@ -102,6 +102,18 @@ async def test_asked_twice_paid_once(shop: Shop) -> None:
     assert await shop.stands() == Budget(0.10, 0.0, 0.04, 1)
 
 
+async def test_the_name_of_who_answered_has_room_in_every_ledger(shop: Shop) -> None:
+    """A server that calls its model by a path of hundreds of letters is paid, and kept, all the same."""
+
+    async def call() -> Answer:
+        return Answer("cat", USAGE, "/models/" + 300 * "m")
+
+    door = shop.register.of(JobId("job"))
+    for _ in range(2):
+        kept = await door.ask(provider="own", model="luna", digest="d", worst=WORST, call=call)
+    assert kept.cached and len(kept.model) == 200
+
+
 async def test_a_question_that_fails_half_way_costs_what_was_billed(shop: Shop) -> None:
     """What some of its calls cost is spent, no answer is kept, and its fault is what is raised."""
     await shop.cap(1.0)

@@ -38,6 +38,19 @@ async def ask(environ: dict[str, str], *, prices: Prices | None = None, model: s
 
 
 @pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("http://localhost:8000/v1", "localhost:8000"),
+        ("https://me:secret@models.test/v1", "models.test"),
+        (f"https://{70 * 'x'}.elb.amazonaws.com/v1", f"{46 * 'x'}.elb.amazonaws.com"),
+    ],
+)
+def test_a_provider_is_called_by_its_host(address: str, name: str) -> None:
+    """Errors, limits and the ledger name a server as far as they have room, and nobody's login."""
+    assert ProviderSettings.from_environment({"OPENAI_BASE_URL": address}).provider == name
+
+
+@pytest.mark.parametrize(
     ("status", "code", "scope", "named"),
     [
         (401, "invalid_api_key", "job", "provider-key"),

@@ -215,7 +215,9 @@ def _paid(key: AnswerKey, reserved: Reserved, answer: Answer) -> Settlement:
         requests_per_min=answer.limits.requests_per_min if answer.limits else None,
         tokens_per_min=answer.limits.tokens_per_min if answer.limits else None,
         key=key,
-        answer=KeptAnswer(answer.text, answer.model, usage.input_tokens, usage.output_tokens, usage.cost_usd),
+        answer=KeptAnswer(
+            answer.text, answer.model[:200], usage.input_tokens, usage.output_tokens, usage.cost_usd
+        ),
     )
 
 
