@@ -22,7 +22,8 @@ from labelbus_cli.block_arguments import BlockArguments
 from labelbus_cli.block_job import BlockJob, key_name
 from labelbus_cli.block_lines import Lines, tell, tell_choice
 from labelbus_cli.choice import Choice
-from labelbus_cli.cluster_api import ClusterApi, address
+from labelbus_cli.cluster_address import address
+from labelbus_cli.cluster_api import ClusterApi
 from labelbus_cli.errors import BadInput, CommandError, KeptElsewhere, Unfinished
 from labelbus_cli.job_source import progress_of, row_of
 from labelbus_cli.runner import Outcome, interruptible

@@ -16,7 +16,7 @@ from labelbus_cli.block_arguments import BlockArguments, read_arguments
 from labelbus_cli.block_form import form
 from labelbus_cli.block_lines import Lines, tell, tell_choice
 from labelbus_cli.choice import Choice, chosen
-from labelbus_cli.cluster_api import is_given
+from labelbus_cli.cluster_address import is_given
 from labelbus_cli.errors import CommandError
 from labelbus_cli.foreign import understood
 from labelbus_cli.labelers import block

@@ -10,7 +10,8 @@ from labelbus_dispatcher.api_models import Apply, MoreSamples, NewJob, Resume
 from labelbus_labeling.labeler import Registration
 from labelbus_runtime.settings import KafkaSettings, load
 
-from labelbus_cli.cluster_api import ClusterApi, address, is_given
+from labelbus_cli.cluster_address import address, is_given
+from labelbus_cli.cluster_api import ClusterApi
 from labelbus_cli.stored_actions import Name, action_named, is_file
 
 

@@ -8,7 +8,7 @@ from labelbus_ledger.reports import JobRow
 
 from labelbus_cli.asking import ask_to_write, check_somebody_answers
 from labelbus_cli.cluster import publish
-from labelbus_cli.cluster_api import is_given
+from labelbus_cli.cluster_address import is_given
 from labelbus_cli.errors import BadInput
 from labelbus_cli.job_source import JobSource, check_can_be_applied, job_named, opened_jobs
 from labelbus_cli.plan import new_job_id

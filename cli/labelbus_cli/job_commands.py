@@ -14,7 +14,7 @@ from labelbus_ledger.reports import JobRow
 
 from labelbus_cli.cancelled import complete_cancel, settle_cancelled
 from labelbus_cli.cluster import publish
-from labelbus_cli.cluster_api import is_given
+from labelbus_cli.cluster_address import is_given
 from labelbus_cli.errors import BadInput
 from labelbus_cli.job_source import job_named, opened_jobs
 from labelbus_cli.once import go_on, job_of

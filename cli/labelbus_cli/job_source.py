@@ -10,7 +10,8 @@ from labelbus_ledger.endings import Ending, ending
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.reports import JobRow, Progress
 
-from labelbus_cli.cluster_api import ClusterApi, address, is_given
+from labelbus_cli.cluster_address import address, is_given
+from labelbus_cli.cluster_api import ClusterApi
 from labelbus_cli.errors import BadInput
 from labelbus_cli.ownership import is_run
 from labelbus_cli.session import opened_ledger

@@ -83,7 +83,8 @@ def report(
     pictures: Annotated[int, typer.Option(min=0, help="How many samples to show, most changed first.")] = 60,
 ) -> None:
     """Write an HTML page with counts, failures and pictures."""
-    from labelbus_cli.cluster_api import ClusterApi, address, is_given
+    from labelbus_cli.cluster_address import address, is_given
+    from labelbus_cli.cluster_api import ClusterApi
     from labelbus_cli.once import job_of
     from labelbus_cli.publishing import write_cluster_report, write_report
     from labelbus_cli.session import configure_logs, opened

@@ -114,7 +114,8 @@ def put_secret(
 
     It is read from stdin or a variable, never from an argument.
     """
-    from labelbus_cli.cluster_api import ClusterApi, address, is_given
+    from labelbus_cli.cluster_address import address, is_given
+    from labelbus_cli.cluster_api import ClusterApi
     from labelbus_cli.errors import BadInput
     from labelbus_cli.session import opened_ledger
 

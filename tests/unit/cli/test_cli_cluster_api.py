@@ -7,7 +7,8 @@ import pytest
 from labelbus_cli.block_arguments import read_arguments
 from labelbus_cli.block_job import BlockJob
 from labelbus_cli.choice import Choice
-from labelbus_cli.cluster_api import Address, ClusterApi
+from labelbus_cli.cluster_address import Address
+from labelbus_cli.cluster_api import ClusterApi
 from labelbus_cli.errors import BadInput, CommandError, KeptElsewhere, NotThere
 from labelbus_cli.labelers import labeler
 from labelbus_dispatcher.api_models import KeptJob
