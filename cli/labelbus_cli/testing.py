@@ -112,24 +112,30 @@ def kill(process: "subprocess.Popen[str]", number: int = signal.SIGKILL) -> str:
 
 
 def at_a_terminal(command: Sequence[str], question: bytes, answer: bytes, *, within_s: float = 60.0) -> Ended:
-    """Run a command in a pseudo terminal, answer its question; return what it said and its exit code."""
+    """Run a command in a pseudo terminal, answer its question; return what it said and its exit code.
+
+    The answer is given again while nothing follows, as a person would: a Ctrl-C in the moment between
+    the question and the reading of its answer is noticed with the next key only.
+    """
     import pty
 
     pid, terminal = pty.fork()
     if pid == 0:  # pragma: no cover  # the child
         os.execv(command[0], list(command))  # noqa: S606  # ourselves
-    said, end = b"", time.monotonic() + within_s
+    said, end, answered = b"", time.monotonic() + within_s, False
     while True:
-        if not select.select([terminal], [], [], max(end - time.monotonic(), 0))[0]:
+        came = bool(select.select([terminal], [], [], 3.0)[0])
+        if time.monotonic() > end:
             os.kill(pid, signal.SIGKILL)
             break
         try:
-            said += os.read(terminal, 65_536)
+            said += os.read(terminal, 65_536) if came else b""
         except OSError:  # the other end is closed
             break
-        if answer and question in said:
+        _, asked, since = said.partition(question)
+        if asked and (not answered or (not came and b"\n" not in since)):
             os.write(terminal, answer)
-            answer = b""
+            answered = True
     os_status = os.waitpid(pid, 0)[1]
     os.close(terminal)
     return said.decode(errors="replace"), os.waitstatus_to_exitcode(os_status)
