@@ -14,7 +14,7 @@ from labelbus_ledger import tables
 from labelbus_ledger.engine import Ledger, LedgerSettings, upgrade
 from labelbus_ledger.errors import LedgerNotFound, LedgerNotMigrated, LedgerReadOnly, LedgerRefused
 from labelbus_ledger.instances import Heartbeat
-from labelbus_runtime.errors import Unavailable
+from labelbus_runtime.errors import InvalidMessage, Unavailable
 from pydantic import SecretStr
 
 _LEASE = {"name": "a", "holder": "me", "expires_at": 0.0}
@@ -196,3 +196,16 @@ async def test_no_database(postgres_url: str) -> None:
     url = SecretStr(postgres_url.replace("@/test_", "@/missing_"))
     with pytest.raises(LedgerNotFound, match="Create the database"):
         await Ledger.open(LedgerSettings(database_url=url))
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("holder", "said"), [("x" * 129, "has no room for a value"), ("a\0b", "takes no such text")]
+)
+async def test_a_value_that_no_column_takes_is_the_messages_fault(
+    postgres_ledger: Ledger, holder: str, said: str
+) -> None:
+    """An id of hundreds of letters, or with NUL, concerns its message alone; it stops no worker."""
+    with pytest.raises(InvalidMessage, match=said):
+        async with postgres_ledger.write() as conn:
+            await conn.execute(sa.insert(tables.leases).values({**_LEASE, "holder": holder}))
