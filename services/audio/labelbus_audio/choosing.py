@@ -1,5 +1,6 @@
 """Which engine listens: a dedicated endpoint, the model here, or Hugging Face's router."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Final
 
@@ -43,7 +44,7 @@ def _endpoint(settings: AudioSettings) -> Ears:
         name="The endpoint",
         said=f"the endpoint at {_host(url)} (HF_INFERENCE_ENDPOINT)",
         url=url,
-        model=f"endpoint:{_host(url)}",
+        model=_named(url),
         variable="HF_INFERENCE_ENDPOINT",
         key=settings.hf_api_key,
     )
@@ -66,6 +67,14 @@ def _router(settings: AudioSettings) -> Ears:
 
 def _remote(place: Place, settings: AudioSettings) -> Ears:
     return RemoteEars(place, concurrency=settings.remote_concurrency, timeout_s=settings.remote_timeout_s)
+
+
+def _named(url: str) -> str:
+    """Name an endpoint for people, and apart from others of its host: kept answers are told apart by it.
+
+    Whatever else the address holds may be secret.
+    """
+    return f"endpoint:{_host(url)}#{hashlib.sha256(url.encode()).hexdigest()[:8]}"
 
 
 def _host(url: str) -> str:

@@ -218,7 +218,7 @@ def test_wrong_parameters_are_refused(task: MakeTask, wrong: dict[str, object], 
 @pytest.mark.parametrize(
     ("environ", "installed", "kind", "model"),
     [
-        ({"HF_INFERENCE_ENDPOINT": "http://ears.test/x"}, True, RemoteEars, "endpoint:ears.test"),
+        ({"HF_INFERENCE_ENDPOINT": "http://ears.test/x"}, True, RemoteEars, "endpoint:ears.test#c39494d1"),
         ({"HF_API_KEY": "k"}, True, LocalEars, DEFAULT_MODEL),
         ({"HF_API_KEY": "k"}, False, RemoteEars, DEFAULT_MODEL),
         ({"LABELBUS_AUDIO_ENGINE": "router", "HF_API_KEY": "k"}, True, RemoteEars, DEFAULT_MODEL),
@@ -232,6 +232,20 @@ def test_auto_takes_the_first_that_is_there(
     ears = choose_ears(AudioSettings.from_environment(environ), local_is_installed=lambda: installed)
     assert isinstance(ears, kind)
     assert ears.model == model
+
+
+def test_endpoints_of_one_host_are_told_apart() -> None:
+    """Answers that are kept of one are not another's; their names show no more than the host."""
+    urls = [
+        "https://ears.test/a",
+        "https://ears.test/b",
+        "https://ears.test:8443/a",
+        "https://u:word@ears.test/a",
+    ]
+    chosen = [choose_ears(AudioSettings.from_environment({"HF_INFERENCE_ENDPOINT": url})) for url in urls]
+    names = {one.model for one in chosen}
+    assert len(names) == len(urls)
+    assert all(name.startswith("endpoint:ears.test#") and "word" not in name for name in names)
 
 
 async def test_the_engine_is_announced(tiny: Path) -> None:
