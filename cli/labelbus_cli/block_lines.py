@@ -11,7 +11,7 @@ from labelbus_cli.choice import Choice
 from labelbus_cli.ids_file import taken_once
 from labelbus_cli.progress import PlainDisplay
 from labelbus_cli.runner import Outcome
-from labelbus_cli.summary import closing, of_disabled, of_videos
+from labelbus_cli.summary import last_lines
 
 
 class Lines(PlainDisplay):
@@ -50,6 +50,5 @@ def tell(lines: Lines, ending: Ending, outcome: Outcome) -> None:
     for group in ending.failures:
         ids = ", ".join(map(str, group.examples))
         lines.write(f"{group.state} {group.count}: {group.reason} (for example {ids})")
-    lines.write(of_disabled(ending.disabled, outcome.job))
-    lines.write(of_videos(ending.videos))
-    lines.write(closing(outcome.job, outcome.progress, interrupted=outcome.interrupted))
+    for line in last_lines(outcome.job, outcome.progress, ending, interrupted=outcome.interrupted):
+        lines.write(line)

@@ -18,14 +18,7 @@ from labelbus_cli.job_source import JobSource, job_named, opened_jobs
 from labelbus_cli.once import new_display
 from labelbus_cli.progress import Display, duration
 from labelbus_cli.runner import steps_of
-from labelbus_cli.summary import (
-    closing,
-    exit_code,
-    of_disabled,
-    of_videos,
-    print_failures,
-    print_labels,
-)
+from labelbus_cli.summary import closing, exit_code, print_ending
 
 _LOOK_EVERY_S = 0.5
 _LEAST_USD = 0.00005
@@ -81,11 +74,7 @@ async def print_one(prefix: str) -> None:
     for name, value in facts.items():
         table.add_row(name, Text(value))
     console.print(table)
-    print_labels(console, said.labels)
-    print_failures(console, (*said.failures, *said.waits))
-    for line in filter(None, (of_disabled(said.disabled, job), of_videos(said.videos))):
-        typer.echo(line)
-    typer.echo(closing(job, known.progress, interrupted=known.is_interrupted))
+    print_ending(console, job, known.progress, said, interrupted=known.is_interrupted)
 
 
 async def print_json(prefix: str) -> None:

@@ -22,7 +22,7 @@ from labelbus_cli.plan import Wish, new_job_id, unfinished
 from labelbus_cli.progress import Display, LiveDisplay, PlainDisplay
 from labelbus_cli.runner import Outcome, Work, carry_out, release_of, steps_of
 from labelbus_cli.session import ENV_SECRET, Session, configure_logs, opened
-from labelbus_cli.summary import closing, of_disabled, of_videos, print_failures, print_labels
+from labelbus_cli.summary import print_ending
 from labelbus_cli.survey import survey
 
 
@@ -116,16 +116,11 @@ async def job_of(ledger: Ledger, prefix: str) -> JobRow:
     return await job_named(LedgerJobs(ledger), prefix)
 
 
-async def show(session: Session, outcome: Outcome, report: Path | None, *, most: int = 30) -> None:
+async def show(session: Session, outcome: Outcome, report: Path | None) -> None:
     """Print the summary and write the report."""
-    console = Console()
     async with session.ledger.read() as connection:
         said = await ending(connection, outcome.job.job_id)
-    print_labels(console, said.labels, most=most)
-    print_failures(console, (*said.failures, *said.waits))
-    for line in filter(None, (of_disabled(said.disabled, outcome.job), of_videos(said.videos))):
-        typer.echo(line)
-    typer.echo(closing(outcome.job, outcome.progress, interrupted=outcome.interrupted))
+    print_ending(Console(), outcome.job, outcome.progress, said, interrupted=outcome.interrupted)
     if outcome.progress.done:
         from labelbus_cli.publishing import write_report  # jinja2 and Pillow: a block needs neither
 

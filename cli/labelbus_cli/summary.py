@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import typer
+from labelbus_ledger.endings import Ending
 from labelbus_ledger.reports import FailureGroup, JobRow, Progress
 from labelbus_ledger.tallies import LabelSummary
 from rich.console import Console
@@ -9,7 +11,23 @@ from rich.table import Table
 from rich.text import Text
 
 
-def print_labels(console: Console, rows: Sequence[LabelSummary], *, most: int = 30) -> None:
+def print_ending(
+    console: Console, job: JobRow, progress: Progress, ending: Ending, *, interrupted: bool
+) -> None:
+    """Print what is to be said of a job at its end, as far as it is."""
+    _print_labels(console, ending.labels)
+    _print_failures(console, (*ending.failures, *ending.waits))
+    for line in last_lines(job, progress, ending, interrupted=interrupted):
+        typer.echo(line)
+
+
+def last_lines(job: JobRow, progress: Progress, ending: Ending, *, interrupted: bool) -> list[str]:
+    """Return what is said after labels and failures: disabled samples, whole videos, what to do next."""
+    said = (_of_disabled(ending.disabled, job), _of_videos(ending.videos))
+    return [*filter(None, said), closing(job, progress, interrupted=interrupted)]
+
+
+def _print_labels(console: Console, rows: Sequence[LabelSummary], *, most: int = 30) -> None:
     """Print the most frequent labels."""
     if not rows:
         return
@@ -26,7 +44,7 @@ def print_labels(console: Console, rows: Sequence[LabelSummary], *, most: int = 
         console.print(f"and {len(rows) - most} further labels; the report has them all")
 
 
-def print_failures(console: Console, groups: Sequence[FailureGroup], *, most: int = 15) -> None:
+def _print_failures(console: Console, groups: Sequence[FailureGroup], *, most: int = 15) -> None:
     """Print why samples failed, are held, or wait to be tried again."""
     if not groups:
         return
@@ -42,7 +60,7 @@ def print_failures(console: Console, groups: Sequence[FailureGroup], *, most: in
     console.print(table)
 
 
-def of_disabled(count: int, job: JobRow) -> str:
+def _of_disabled(count: int, job: JobRow) -> str:
     """Return what is said of samples that the job disabled, or proposes to; nothing for none."""
     if not count:
         return ""
@@ -51,7 +69,7 @@ def of_disabled(count: int, job: JobRow) -> str:
     return "1 sample was disabled." if count == 1 else f"{count} samples were disabled."
 
 
-def of_videos(ids: Sequence[int], *, examples: int = 5) -> str:
+def _of_videos(ids: Sequence[int], *, examples: int = 5) -> str:
     """Return what is said of the videos that a preview left whole; nothing for none."""
     if not ids:
         return ""
