@@ -38,7 +38,7 @@ def test_a_locked_ledger_is_waited_out(world: World) -> None:
     other.close()
     rest, _ = process.communicate(timeout=90)
     assert process.returncode == 0, said + rest
-    assert "is locked by another process. It is tried again." in said
+    assert "is locked by another process. Try again in a moment." in said
     assert Counter(world.written("set-boxes")) == dict.fromkeys(world.ids, 1)
 
 
