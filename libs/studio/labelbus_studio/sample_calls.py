@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 
 from labelbus_studio.answers import Call
 from labelbus_studio.calls import Calls, together
-from labelbus_studio.errors import SampleNotFound, StudioConfused
+from labelbus_studio.errors import SampleNotFound, StudioConfused, StudioUnavailable
 from labelbus_studio.fields import optional_whole, part, whole
 from labelbus_studio.query import SampleQuery
 from labelbus_studio.samples import Sample, read_sample, read_samples
 
 PAGE_SIZE = 1000
+_SMALL_PAGE = 100
+"""Clips with thousands of ranges can make a page too large for Studio's gateway, or for our patience."""
 _SAMPLES_PER_WANTED = 4
 """How many samples a page may carry for each one that is wanted."""
 _WORTH_A_PAGE = 0.05
@@ -38,6 +40,8 @@ class Page:
 
 class SampleCalls(Calls):
     """Read samples. All methods raise `StudioError`."""
+
+    _longest_page = PAGE_SIZE
 
     async def read_sample(
         self,
@@ -120,6 +124,18 @@ class SampleCalls(Calls):
     async def _page(
         self, project_id: int, query: SampleQuery, limit: int, purpose: str | None = None
     ) -> Page:
+        """Read a page; a small one, from then on, where Studio does not bring a large one about in time."""
+        limit = min(limit, self._longest_page)
+        try:
+            return await self._page_of(project_id, query, limit, purpose)
+        except (StudioUnavailable, StudioConfused) as error:
+            if limit <= _SMALL_PAGE or getattr(error, "retry_after_s", None) is not None:
+                raise
+        page = await self._page_of(project_id, query, _SMALL_PAGE, purpose)
+        self._longest_page = _SMALL_PAGE
+        return page
+
+    async def _page_of(self, project_id: int, query: SampleQuery, limit: int, purpose: str | None) -> Page:
         call = Call(
             route="samples",
             path=f"/api/{project_id}/raw-data",

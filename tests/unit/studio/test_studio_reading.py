@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 import httpx
 import pytest
 from labelbus_studio import (
+    KeyRefused,
     MetadataFilter,
     SampleNotFound,
     SampleQuery,
@@ -131,6 +132,43 @@ async def test_arrivals_do_not_disturb_pages(
         seen += [sample.id for sample in page]
         project.ids |= {max(project.ids) + 1, max(project.ids) + 2}
     assert seen == list(range(30, 0, -1))
+
+
+@pytest.mark.parametrize(
+    "fault", [httpx.ReadTimeout("slow"), httpx.Response(502), httpx.Response(200, html="")]
+)
+async def test_pages_that_are_too_large_for_studio_get_smaller(
+    studio: ScriptedStudio, fault: httpx.Response | httpx.ReadTimeout
+) -> None:
+    """Where no large page comes, all samples are read by small ones, and no large one is asked for again."""
+    project = Project(range(1, 251))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if int(request.url.params["limit"]) <= 100:
+            return project(request)
+        if isinstance(fault, Exception):
+            raise fault
+        return fault
+
+    studio.answer = answer
+    async with studio.client(retry_within_s=0) as client:
+        pages = [page async for page in client.pages(1, SampleQuery())]
+    assert [sample.id for page in pages for sample in page] == list(range(250, 0, -1))
+    assert client.calls == {"samples": 4}
+
+
+async def test_a_project_without_permission_is_asked_once(studio: ScriptedStudio) -> None:
+    """What no smaller page would change is raised at once: a refusal, and a wait that Studio asks for."""
+    for fault, kind in (
+        (httpx.Response(403), KeyRefused),
+        (httpx.Response(429, headers={"retry-after": "60"}), StudioUnavailable),
+    ):
+        studio.requests.clear()
+        studio.queue(fault)
+        async with studio.client() as client:
+            with pytest.raises(kind):
+                await anext(client.pages(1, SampleQuery()))
+        assert len(studio.requests) == 1
 
 
 async def test_an_empty_project_has_no_pages(client: StudioClient, studio: ScriptedStudio) -> None:
