@@ -4,7 +4,7 @@ Every method takes many at once and is one transaction, rows in primary-key orde
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -200,19 +200,25 @@ class CommitterRows:
                 lapsed += (await connection.execute(statement.values(expires_at=soon))).rowcount
             return lapsed
 
-    async def latest_target(self, key: SampleKey, *, not_by: JobId) -> tuple[JobId, LabelSet, bool] | None:
-        """Return who last committed the sample beside `not_by`, what, and whether metadata came after."""
+    async def latest_target(self, key: SampleKey, *, not_by: JobId) -> tuple[JobId, LabelSet] | None:
+        """Return who last committed the sample beside `not_by`, and what."""
         query = (
-            sa.select(commits.c.job_id, commits.c.target, commits.c.metadata_set)
+            sa.select(commits.c.job_id, commits.c.target)
             .where(commits.c.project_id == key[0], commits.c.sample_id == key[1], commits.c.job_id != not_by)
             .order_by(commits.c.committed_at.desc())
             .limit(1)
         )
         async with self._ledger.read() as connection:
             row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            return None
-        return JobId(row.job_id), LabelSet.model_validate_json(row.target), bool(row.metadata_set)
+        return None if row is None else (JobId(row.job_id), LabelSet.model_validate_json(row.target))
+
+    async def metadata_after(self, job_ids: Collection[JobId]) -> frozenset[tuple[str, str]]:
+        """Return the keys and values that jobs set on all that they committed, at their end."""
+        query = sa.select(jobs.c.submit).where(jobs.c.job_id.in_(sorted(job_ids)), jobs.c.submit != "")
+        async with self._ledger.read() as connection:
+            texts = (await connection.execute(query)).scalars().all()
+        found = (SubmitJob.model_validate_json(text).action.metadata_after for text in texts)
+        return frozenset(item for metadata in found for item in metadata.items())
 
     async def propose(self, stored: Sequence[Proposal]) -> list[None]:
         """Store proposals; a later run's replaces an earlier one's."""

@@ -125,7 +125,7 @@ class SampleCommitter:
             ours = claim if claim is not None and claim.job_id == command.job_id else None
             if claim is not ours and await self._finish_for(claim, client, sample, standing, deadline):
                 return None
-            write = _plan(command, sample, ours)
+            write = await self._plan(command, sample, ours, standing)
         if isinstance(write, decide.Hold):
             return await self._hold(command, write, standing, sample)
         key = (command.project_id, command.sample_id)
@@ -141,7 +141,8 @@ class SampleCommitter:
         if standing.of_others(command.job_id):
             key = (command.project_id, command.sample_id)
             last = await self._rows.latest_target(key, not_by=command.job_id)
-            if last is not None and decide.explains(last[1], live.labels, metadata_set=last[2]):
+            added = await self._added(command.job_id, standing)
+            if last is not None and decide.explains(last[1], live.labels, added=added):
                 by_job = last[0]
         if standing.claim is not None and standing.claim.job_id == command.job_id:
             await self._forget(standing.claim)
@@ -156,9 +157,8 @@ class SampleCommitter:
         """Finish what another attempt had half written; False when there is nothing to finish."""
         if claim is None:
             return False
-        begun = decide.Begun(claim.found, claim.target)
-        rest = decide.resume(begun, live.labels)
-        if isinstance(rest, decide.Hold) or decide.is_untouched(begun, live.labels):
+        rest = await self._rest(claim, live, standing)
+        if isinstance(rest, decide.Hold) or decide.is_untouched(rest, live.labels):
             return False
         base = Base(sample=live.facts, labels=claim.found, read_at=_utc(self._clock()))
         key = (claim.project_id, claim.sample_id)
@@ -167,6 +167,32 @@ class SampleCommitter:
         if isinstance(ending, Failed):
             raise ending.error
         return True
+
+    async def _plan(
+        self, command: CommitSample, live: Sample, begun: Claim | None, standing: Standing
+    ) -> decide.Write | decide.Hold:
+        """Plan from what is there now; `begun` is the same job's own claim that lapsed."""
+        if begun is not None and begun.run == command.run:
+            rest = await self._rest(begun, live, standing)
+            if isinstance(rest, decide.Write) or command.on_conflict == "hold":
+                return rest
+        write = decide.plan(command.base.labels, command.draft, live.labels, command.on_conflict)
+        if begun is not None and begun.run != command.run and isinstance(write, decide.Write):
+            return replace(write, found=begun.found)  # an undo restores what was there before the first run
+        return write
+
+    async def _rest(self, claim: Claim, live: Sample, standing: Standing) -> decide.Write | decide.Hold:
+        """Plan the rest of a lapsed claim's write."""
+        begun = decide.Begun(claim.found, claim.target)
+        rest = decide.resume(begun, live.labels)
+        if isinstance(rest, decide.Hold):
+            rest = decide.resume(begun, live.labels, added=await self._added(claim.job_id, standing))
+        return rest
+
+    async def _added(self, job_id: JobId, standing: Standing) -> decide.Metadata:
+        """Return what other jobs that committed the sample add to its metadata at their end."""
+        others = {mark.job_id for mark in standing.of_others(job_id)}
+        return await self._rows.metadata_after(others) if others else frozenset()
 
     async def _carry_out(
         self, wish: ClaimWish, write: decide.Write, client: StudioClient, base: Base, deadline: float
@@ -246,18 +272,6 @@ class SampleCommitter:
         if self._clock() - read_at >= (self._settings.conflict_check_after_s if after_s is None else after_s):
             return False
         return all(mark.committed_at < read_at - _CLOCK_SKEW_S for mark in standing.commits)
-
-
-def _plan(command: CommitSample, live: Sample, begun: Claim | None) -> decide.Write | decide.Hold:
-    """Plan from what is there now; `begun` is the same job's own claim that lapsed."""
-    if begun is not None and begun.run == command.run:
-        rest = decide.resume(decide.Begun(begun.found, begun.target), live.labels)
-        if isinstance(rest, decide.Write) or command.on_conflict == "hold":
-            return rest
-    write = decide.plan(command.base.labels, command.draft, live.labels, command.on_conflict)
-    if begun is not None and begun.run != command.run and isinstance(write, decide.Write):
-        return replace(write, found=begun.found)  # an undo restores what was there before the first run
-    return write
 
 
 def _receipt(wish: ClaimWish, write: decide.Write, base: Base) -> Receipt:

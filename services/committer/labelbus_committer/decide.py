@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from labelbus_contracts.jobs import OnConflict
 from labelbus_contracts.labels import Base, LabelPart, LabelSet, changed_parts
 
 WRITE_ORDER: Final[tuple[LabelPart, ...]] = ("ranges", "boxes", "label", "disabled", "metadata")
 """Metadata last: a sample that has it has everything."""
+Metadata: TypeAlias = frozenset[tuple[str, str]]
+"""Keys with values, which may be several for one key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,13 @@ def plan(base: LabelSet, draft: LabelSet, live: LabelSet | None, on_conflict: On
     return _write(live, _on_top(base, draft, live))
 
 
-def resume(begun: Begun, live: LabelSet) -> Write | Hold:
+def resume(begun: Begun, live: LabelSet, *, added: Metadata = frozenset()) -> Write | Hold:
     """Plan the rest of an attempt that ended unseen.
 
-    Every part must be as it was found or as it was to be; anything else is somebody's change.
+    Every part must be as it was found or as it was to be; anything else is somebody's change, but for the
+    metadata that other jobs of ours may have `added` at their end: it stays.
     """
+    begun = _beside(begun, live, added)
     from_found = set(differences(begun.found, live))
     from_target = set(differences(begun.target, live))
     if _merged_metadata(begun) == live.metadata:
@@ -71,9 +75,9 @@ def resume(begun: Begun, live: LabelSet) -> Write | Hold:
     return Write(begun.found, begun.target, _writable(from_target), changed)
 
 
-def is_untouched(begun: Begun, live: LabelSet) -> bool:
-    """Tell whether nothing of an earlier attempt has landed."""
-    return not differences(begun.found, live)
+def is_untouched(rest: Write, live: LabelSet) -> bool:
+    """Tell whether nothing of an earlier attempt, whose rest this is, has landed."""
+    return not differences(rest.found, live)
 
 
 def unwritable(base: Base, draft: LabelSet) -> str | None:
@@ -83,12 +87,9 @@ def unwritable(base: Base, draft: LabelSet) -> str | None:
     return None
 
 
-def explains(target: LabelSet, live: LabelSet, *, metadata_set: bool) -> bool:
-    """Tell whether a commit of `target` accounts for what is there; its job may have added metadata since."""
-    differs = set(differences(target, live))
-    if metadata_set and live.metadata.items() >= target.metadata.items():
-        differs.discard("metadata")
-    return not differs
+def explains(target: LabelSet, live: LabelSet, *, added: Metadata) -> bool:
+    """Tell whether a commit of `target` accounts for what is there; jobs may have `added` metadata since."""
+    return not differences(_with_metadata(target, _there_of(added, live)), live)
 
 
 def differences(one: LabelSet, other: LabelSet) -> tuple[LabelPart, ...]:
@@ -119,6 +120,22 @@ def _on_top(base: LabelSet, draft: LabelSet, live: LabelSet) -> LabelSet:
 def _rebased(base: Mapping[str, str], draft: Mapping[str, str], live: Mapping[str, str]) -> dict[str, str]:
     kept = {key: value for key, value in live.items() if key in draft or key not in base}
     return kept | {key: value for key, value in draft.items() if base.get(key) != value}
+
+
+def _beside(begun: Begun, live: LabelSet, added: Metadata) -> Begun:
+    """Return an attempt as if what others added meanwhile had been there; what it changes itself stays so."""
+    there = _there_of(added, live)
+    found, target = begun.found.metadata, begun.target.metadata
+    kept = {key: value for key, value in there.items() if found.get(key) == target.get(key)}
+    return Begun(_with_metadata(begun.found, there), _with_metadata(begun.target, kept))
+
+
+def _there_of(added: Metadata, live: LabelSet) -> dict[str, str]:
+    return {key: value for key, value in live.metadata.items() if (key, value) in added}
+
+
+def _with_metadata(labels: LabelSet, more: Mapping[str, str]) -> LabelSet:
+    return labels.model_copy(update={"metadata": {**labels.metadata, **more}}) if more else labels
 
 
 def _merged_metadata(begun: Begun) -> dict[str, str]:

@@ -29,6 +29,7 @@ from pydantic import SecretStr
 
 KEY = SecretName("env:EI_PROJECT_API_KEY")
 CAT = BoundingBox(label="cat", x=10, y=20, width=30, height=40, score=0.9, source="owl-vit#0")
+METADATA_AFTER = {"reviewed": "no", "round": "1"}
 
 
 class Crash(Exception):
@@ -96,7 +97,9 @@ class World:
             job_id=JobId(job_id),
             project_id=ProjectId(self.project.id),
             secret=KEY,
-            action=ActionSpec(name="find cats", steps=(StepSpec(labeler="owl-vit"),)),
+            action=ActionSpec(
+                name="find cats", steps=(StepSpec(labeler="owl-vit"),), metadata_after=METADATA_AFTER
+            ),
         )
         row = {
             "job_id": job_id,

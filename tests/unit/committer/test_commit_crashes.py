@@ -13,7 +13,7 @@ from labelbus_contracts.v1.commands import CommitSample
 from labelbus_contracts.v1.events import SampleCommitted, SampleHeld, WriteDeferred
 from labelbus_ledger.tables import claims, commits
 
-from .conftest import Crash, World
+from .conftest import METADATA_AFTER, Crash, World
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -128,6 +128,27 @@ async def test_takeover_after_an_edit(world: World) -> None:
     answer = await world.ask(command)
     assert isinstance(answer, SampleHeld) and answer.differs == ("boxes",)
     assert [box["label"] for box in world.sample(sample).boxes] == ["dog"]
+
+
+@pytest.mark.parametrize("write", [1, 2])
+async def test_what_another_job_adds_at_its_end_is_no_edit(world: World, write: int) -> None:
+    """A sample that two jobs write, the first of which ends while the second is down, is finished."""
+    await world.add_job("other")
+    sample = world.add_sample(boxes=[DOG])
+    await world.ask(world.commit(sample, job_id="other"))
+    wanted = world.live(sample).metadata | {"labeled_by": "both"}
+    draft = world.live(sample).model_copy(update={"boxes": (), "metadata": wanted})
+    command = world.commit(sample, draft=draft)
+    await crash(world, command, "after", world.line.writes + write)
+    there = {**world.sample(sample).metadata, **METADATA_AFTER}
+    world.project.edit(sample, {"metadata": there})
+    await world.lapse()
+    assert isinstance(await world.ask(command), SampleCommitted)
+    assert world.sample(sample).metadata == wanted | METADATA_AFTER
+    row = next(row for row in await world.rows(commits) if row["job_id"] == "job")
+    assert (
+        LabelSet.model_validate_json(row["found"]).metadata == command.base.labels.metadata | METADATA_AFTER
+    )
 
 
 async def _half_written(world: World) -> int:

@@ -21,7 +21,7 @@ from labelbus_ledger.tables import claims, commits, label_events, proposals
 from labelbus_runtime.errors import RetryLater
 from labelbus_simulator import Fault
 
-from .conftest import KEY, World, with_cat
+from .conftest import KEY, METADATA_AFTER, World, with_cat
 
 
 def finish(world: World, **changes: object) -> FinishJob:
@@ -32,7 +32,7 @@ def finish(world: World, **changes: object) -> FinishJob:
         project_id=ProjectId(world.project.id),
         secret=KEY,
         mode="apply",
-        metadata={"reviewed": "no", "round": "1"},
+        metadata=METADATA_AFTER,
     )
     return command.model_copy(update=changes)
 
