@@ -44,6 +44,8 @@ def as_runtime_error(
             )
         case KeyRefused():
             return RetryLater(str(error), scope="job", code="key")
+        case StudioRefused() if 300 <= error.status < 400:
+            return RetryLater(str(error), scope="job", code="endpoint")
         case StudioRefused():
             return SampleRefused(str(error), code="studio_refused")
         case StudioUnavailable():

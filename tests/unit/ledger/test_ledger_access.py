@@ -21,11 +21,12 @@ _SEVEN, _SAMPLE = ProjectId(7), SampleId(42)
         (errors.KeyRefused("no"), "key", "job"),
         (errors.SampleNotFound("no"), "gone", None),
         (errors.StudioRefused("no"), "studio_refused", None),
+        (errors.StudioRefused("elsewhere", 302), "endpoint", "job"),
         (errors.StudioError("new"), "studio_confused", "sample"),
     ],
 )
 def test_meanings(error: errors.StudioError, code: str, scope: str | None) -> None:
-    """What may pass is tried again, what cannot refuses the sample, a bad key concerns the job."""
+    """What may pass is tried again, what cannot refuses the sample; a bad key or address concerns the job."""
     meaning = as_runtime_error(error, project_id=_SEVEN, sample_id=_SAMPLE)
     assert meaning.code == code
     assert (meaning.scope if isinstance(meaning, RetryLater) else None) == scope
