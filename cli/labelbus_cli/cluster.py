@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from labelbus_contracts.ids import JobId
+from labelbus_contracts.ids import JobId, SecretName
 from labelbus_contracts.jobs import ActionSpec
 from labelbus_contracts.v1.commands import AddSamples, CancelJob, PauseJob, ResumeJob, SubmitJob
 from labelbus_contracts.v1.message import Message
@@ -12,6 +12,7 @@ from labelbus_runtime.settings import KafkaSettings, load
 
 from labelbus_cli.cluster_address import address, is_given
 from labelbus_cli.cluster_api import ClusterApi
+from labelbus_cli.errors import BadInput
 from labelbus_cli.stored_actions import Name, action_named, is_file
 
 
@@ -40,6 +41,13 @@ async def action_there(text: str, labelers: Mapping[str, Registration]) -> Actio
     name = Name.parse(text)
     async with ClusterApi(address()) as api:
         return await api.action(name.name, name.revision)
+
+
+def secret_there(text: str) -> SecretName:
+    """Return the name of a key that a cluster finds. Raises `BadInput`."""
+    if not text.startswith("ledger:"):
+        raise BadInput("A cluster finds keys in the ledger only. Store one with `labelbus secrets put NAME`.")
+    return SecretName(text)
 
 
 async def create_topics(labelers: Sequence[str]) -> None:

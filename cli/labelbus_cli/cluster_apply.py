@@ -1,15 +1,14 @@
 """Apply a cluster's preview on the cluster, with the key that the preview was computed with."""
 
 import typer
-from labelbus_contracts.ids import JobId, SecretName
+from labelbus_contracts.ids import JobId
 from labelbus_contracts.jobs import OnConflict, Selection
 from labelbus_contracts.v1.message import message_id
 from labelbus_ledger.reports import JobRow
 
 from labelbus_cli.asking import ask_to_write, check_somebody_answers
-from labelbus_cli.cluster import publish
+from labelbus_cli.cluster import publish, secret_there
 from labelbus_cli.cluster_address import is_given
-from labelbus_cli.errors import BadInput
 from labelbus_cli.job_source import JobSource, check_can_be_applied, job_named, opened_jobs
 from labelbus_cli.plan import new_job_id
 from labelbus_cli.session import configure_logs
@@ -31,8 +30,7 @@ async def apply_on_cluster(
     `secret` names another key than the one that the preview was computed with.
     """
     configure_logs()
-    if secret is not None and not secret.startswith("ledger:"):
-        raise BadInput("A cluster finds keys in the ledger only: store one with `labelbus secrets put`.")
+    other = None if secret is None else secret_there(secret)
     async with opened_jobs() as jobs:
         job = await job_named(jobs, prefix)
         check_can_be_applied(job, go_on="watch")
@@ -43,7 +41,7 @@ async def apply_on_cluster(
     changes = {
         "id": message_id("submit_job", job_id), "job_id": job_id, "mode": "apply", "selection": Selection(),
         "source_job_id": JobId(job.job_id), "studio_job_id": None, "on_conflict": on_conflict,
-        "secret": SecretName(secret) if secret else job.submit.secret,
+        "secret": other or job.submit.secret,
     }  # fmt: skip
     return await publish([job.submit.model_copy(update=changes)])
 

@@ -1,14 +1,14 @@
 """Run one action, or apply one preview, from the question before it to the summary after it."""
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
 from getpass import getuser
 from pathlib import Path
 
 import typer
 from labelbus_committer.settings import CommitterSettings
-from labelbus_contracts.ids import JobId
-from labelbus_contracts.jobs import ActionSpec, OnConflict
+from labelbus_contracts.ids import JobId, ProjectId
+from labelbus_contracts.jobs import OnConflict
 from labelbus_ledger.endings import ending
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.reports import JobRow
@@ -26,39 +26,12 @@ from labelbus_cli.summary import print_ending
 from labelbus_cli.survey import survey
 
 
-@dataclass(frozen=True, slots=True)
-class Once:
-    """What `labelbus run` was asked."""
-
-    action: ActionSpec
-    ids: tuple[int, ...] | None
-    sample: int | None
-    seed: int
-    apply: bool
-    yes: bool
-    studio_job_id: int | None
-    new: bool
-    on_conflict: OnConflict
-    report: Path | None
-    budget_usd: float | None = None
-
-
-async def once(asked: Once) -> int:
-    """Carry out `labelbus run`; return the exit code."""
+async def once(wished: Callable[[ProjectId], Wish], *, yes: bool, new: bool, report: Path | None) -> int:
+    """Carry out `labelbus run` in the key's project; return the exit code."""
     configure_logs()
     async with opened() as session:
-        wish = Wish(
-            project_id=session.project.id,
-            action=asked.action,
-            ids=asked.ids,
-            mode="apply" if asked.apply else "preview",
-            sample=asked.sample,
-            seed=asked.seed,
-            studio_job_id=asked.studio_job_id,
-            on_conflict=asked.on_conflict,
-            budget_usd=asked.budget_usd,
-        )
-        return await _carried_out(session, wish, yes=asked.yes, new=asked.new, report=asked.report)
+        wish = wished(session.project.id)
+        return await _carried_out(session, wish, yes=yes, new=new, report=report)
 
 
 async def apply_preview(job_id: str, *, yes: bool, on_conflict: OnConflict, report: Path | None) -> int:

@@ -14,8 +14,7 @@ from labelbus_cli.commands.options import (
     ProposeOption,
     SampleOption,
     SeedOption,
-    check_apply,
-    given_ids,
+    wished,
 )
 
 
@@ -36,31 +35,21 @@ def submit(
 
     Where LABELBUS_URL and LABELBUS_TOKEN are set the cluster's HTTP API is asked, else Kafka.
     """
-    from labelbus_contracts.ids import ProjectId, SecretName
+    from labelbus_contracts.ids import ProjectId
 
-    from labelbus_cli.cluster import action_there, publish
-    from labelbus_cli.errors import BadInput
+    from labelbus_cli.cluster import action_there, publish, secret_there
     from labelbus_cli.labelers import all_labelers
-    from labelbus_cli.plan import Wish, new_job_id
+    from labelbus_cli.plan import new_job_id
     from labelbus_cli.session import configure_logs
 
-    check_apply(apply, propose_actions)
-    if not secret.startswith("ledger:"):
-        raise BadInput("A cluster finds keys in the ledger only. Store one with `labelbus secrets put NAME`.")
+    name = secret_there(secret)
     spec = loop.run(action_there(action, all_labelers()))
-    wish = Wish(
-        project_id=ProjectId(project),
-        action=spec,
-        ids=given_ids(data_ids_file),
-        mode="apply" if apply else "preview",
-        sample=sample,
-        seed=seed,
-        studio_job_id=propose_actions,
-        on_conflict=on_conflict,
-        budget_usd=budget,
-    )
-    job_id = new_job_id()
-    command = wish.submit(job_id, SecretName(secret), "cli").model_copy(update={"weight": weight})
+    wish_in = wished(
+        spec, ids_file=data_ids_file, sample=sample, seed=seed, apply=apply, studio_job_id=propose_actions,
+        on_conflict=on_conflict, budget_usd=budget,
+    )  # fmt: skip
+    wish, job_id = wish_in(ProjectId(project)), new_job_id()
+    command = wish.submit(job_id, name, "cli").model_copy(update={"weight": weight})
     configure_logs()
     typer.echo(loop.run(publish([command, *wish.more(job_id)])))
 

@@ -1,9 +1,17 @@
 """Arguments and options that several commands take, each declared once."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from labelbus_contracts.ids import ProjectId
+    from labelbus_contracts.jobs import ActionSpec
+
+    from labelbus_cli.plan import Wish
 
 ActionArgument = Annotated[
     str,
@@ -33,12 +41,34 @@ BudgetOption = Annotated[
 ]
 
 
-def check_apply(apply: bool, studio_job_id: int | None) -> None:
-    """Refuse a job that is to write and to preview. Raises `BadInput`."""
+def wished(
+    action: "ActionSpec",
+    *,
+    ids_file: Path | None,
+    sample: int | None,
+    seed: int,
+    apply: bool,
+    studio_job_id: int | None,
+    on_conflict: Literal["hold", "overwrite"],
+    budget_usd: float | None = None,
+) -> "Callable[[ProjectId], Wish]":
+    """Return the job that the options ask for, but for its project. Raises `BadInput`."""
     from labelbus_cli.errors import BadInput
+    from labelbus_cli.plan import Wish
 
     if apply and studio_job_id is not None:
         raise BadInput("--apply writes and --propose-actions previews. Give one of them.")
+    return partial(
+        Wish,
+        action=action,
+        ids=given_ids(ids_file),
+        mode="apply" if apply else "preview",
+        sample=sample,
+        seed=seed,
+        studio_job_id=studio_job_id,
+        on_conflict=on_conflict,
+        budget_usd=budget_usd,
+    )
 
 
 def given_ids(file: Path | None) -> tuple[int, ...] | None:

@@ -15,8 +15,7 @@ from labelbus_cli.commands.options import (
     SampleOption,
     SeedOption,
     YesOption,
-    check_apply,
-    given_ids,
+    wished,
 )
 
 
@@ -35,22 +34,12 @@ def run(
 ) -> None:
     """Label samples: a preview unless --apply is given. Run it again to go on after an interruption."""
     from labelbus_cli.labelers import all_labelers
-    from labelbus_cli.once import Once, once
+    from labelbus_cli.once import once
     from labelbus_cli.stored_actions import action_named
 
-    check_apply(apply, propose_actions)
     spec = loop.run(action_named(action, all_labelers()))
-    asked = Once(
-        action=spec,
-        ids=given_ids(data_ids_file),
-        sample=sample,
-        seed=seed,
-        apply=apply,
-        yes=yes,
-        studio_job_id=propose_actions,
-        new=new,
-        on_conflict=on_conflict,
-        report=report,
-        budget_usd=budget,
-    )
-    raise typer.Exit(loop.run(once(asked)))
+    wish = wished(
+        spec, ids_file=data_ids_file, sample=sample, seed=seed, apply=apply, studio_job_id=propose_actions,
+        on_conflict=on_conflict, budget_usd=budget,
+    )  # fmt: skip
+    raise typer.Exit(loop.run(once(wish, yes=yes, new=new, report=report)))

@@ -15,8 +15,7 @@ from labelbus_cli.commands.options import (
     SampleOption,
     SeedOption,
     YesOption,
-    check_apply,
-    given_ids,
+    wished,
 )
 
 
@@ -82,9 +81,8 @@ def run_block(
     """
     from labelbus_cli.action_text import as_yaml
     from labelbus_cli.custom_block import Block, action_of
-    from labelbus_cli.once import Once, once
+    from labelbus_cli.once import once
 
-    check_apply(apply, propose_actions)
     block = Block(
         command=command,
         params=tuple(param or ()),
@@ -104,16 +102,8 @@ def run_block(
     if print_action:
         typer.echo(as_yaml(action), nl=False)
         return
-    asked = Once(
-        action=action,
-        ids=given_ids(data_ids_file),
-        sample=sample,
-        seed=seed,
-        apply=apply,
-        yes=yes,
-        studio_job_id=propose_actions,
-        new=new,
-        on_conflict=on_conflict,
-        report=report,
-    )
-    raise typer.Exit(loop.run(once(asked)))
+    wish = wished(
+        action, ids_file=data_ids_file, sample=sample, seed=seed, apply=apply,
+        studio_job_id=propose_actions, on_conflict=on_conflict,
+    )  # fmt: skip
+    raise typer.Exit(loop.run(once(wish, yes=yes, new=new, report=report)))
