@@ -56,7 +56,8 @@ def take_over(library: str) -> None:
 class Repeats(logging.Filter):
     """Lets the same warning of a logger pass once in 30 s, with how often it was kept back since.
 
-    A ledger that is away for a minute would else be told of hundreds of times, by everybody who waits.
+    A ledger that is away for a minute would else be told of hundreds of times, by everybody who waits; a
+    broker thousands of times: Kafka's client calls each of its tries to connect an error.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,7 +67,10 @@ class Repeats(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether to write the record."""
-        if record.levelno != logging.WARNING or record.exc_info or not isinstance(record.msg, str):
+        most = logging.WARNING if record.name.startswith("labelbus") else logging.ERROR
+        if not logging.WARNING <= record.levelno <= most or record.exc_info:
+            return True
+        if not isinstance(record.msg, str):
             return True
         text = record.getMessage()
         key, now = (record.name, text), self._clock()

@@ -54,12 +54,12 @@ def test_tracebacks_show_no_values(root_logger: None, shape: str) -> None:
 
 
 def test_a_repeated_warning_is_written_once_in_a_while(root_logger: None) -> None:
-    """Hundreds who wait for one thing say so in one line; other warnings, and errors, pass."""
+    """Hundreds who wait for one thing say so in one line; other warnings, and errors of ours, pass."""
     now = [0.0]
     repeats = Repeats(clock=lambda: now[0])
 
-    def passes(text: str, level: int = logging.WARNING) -> str | None:
-        record = logging.LogRecord("one", level, "", 1, "%s", (text,), None)
+    def passes(text: str, level: int = logging.WARNING, by: str = "labelbus_one") -> str | None:
+        record = logging.LogRecord(by, level, "", 1, "%s", (text,), None)
         return record.getMessage() if repeats.filter(record) else None
 
     assert [passes("away") for _ in range(3)] == ["away", None, None]
@@ -67,6 +67,10 @@ def test_a_repeated_warning_is_written_once_in_a_while(root_logger: None) -> Non
         "full",
         "away",
         "away",
+    ]
+    assert [passes("no connection", logging.ERROR, by="aiokafka") for _ in range(2)] == [
+        "no connection",
+        None,
     ]
     now[0] = 31.0
     assert [passes("away"), passes("away")] == ["away (said 2 times more since)", None]
