@@ -222,7 +222,7 @@ def _busy(call: Call, response: httpx.Response) -> Fault:
 
 def _refusal(call: Call, error: object, response: httpx.Response) -> StudioError | Fault:
     status = response.status_code
-    said = error if isinstance(error, str) and error else f"HTTP {status} without a reason"
+    said = error.rstrip(" .") if isinstance(error, str) and error else f"HTTP {status} without a reason"
     if status in (401, 403) or _ABOUT_KEY.search(said):
         return KeyRefused(f"Studio refuses the API key: {said}. Give the job a valid key.", status)
     if status == 200 and _ABOUT_LOAD.search(said):
@@ -234,7 +234,7 @@ def _refusal(call: Call, error: object, response: httpx.Response) -> StudioError
         return JobNotFound(f"Studio refuses {call.subject}: {said}. Name a job of this project.", status)
     if call.sample is not None and (_ABOUT_SAMPLE.search(said) or (status == 404 and isinstance(error, str))):
         return SampleNotFound(f"Sample {call.sample} is gone: {said}. Remove it from the job.", status)
-    return StudioRefused(f"Studio refuses {call.subject}: {said}", status)
+    return StudioRefused(f"Studio refuses {call.subject}: {said}.", status)
 
 
 def _object(content: bytes) -> Json | None:

@@ -43,8 +43,8 @@ def cut_short() -> httpx.Response:
 
 async def test_a_failure_inside_200_is_a_refusal(client: StudioClient, studio: ScriptedStudio) -> None:
     """`success: false` inside HTTP 200 is refused with Studio's own words, and not tried again."""
-    studio.queue(refusal("Invalid bounding box"))
-    with pytest.raises(StudioRefused, match="Invalid bounding box") as caught:
+    studio.queue(refusal("Invalid bounding box."))
+    with pytest.raises(StudioRefused, match=r": Invalid bounding box\.$") as caught:
         await client.set_bounding_boxes(1, 2, [])
     assert type(caught.value) is StudioRefused
     assert len(studio.requests) == 1
