@@ -5,7 +5,6 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 import typer
 from labelbus_ledger.endings import Ending
@@ -18,7 +17,7 @@ from labelbus_cli.job_source import JobSource, job_named, opened_jobs
 from labelbus_cli.once import new_display
 from labelbus_cli.progress import Display, duration
 from labelbus_cli.runner import steps_of
-from labelbus_cli.summary import closing, exit_code, print_ending
+from labelbus_cli.summary import bare_table, closing, exit_code, print_ending
 
 _LOOK_EVERY_S = 0.5
 _LEAST_USD = 0.00005
@@ -28,10 +27,8 @@ _ID_LENGTHS = (32, 36)
 
 async def print_list(limit: int) -> None:
     """Print the newest jobs."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("job", "action", "project", "mode", "state", "samples", "age"):
-        justify: Literal["left", "right"] = "right" if name == "samples" else "left"
-        table.add_column(name, justify=justify, no_wrap=name in ("job", "samples"))
+    table = bare_table("job", "action", "project", "mode", "state", "samples", "age", numbers=("samples",))
+    table.columns[0].no_wrap = True  # it is what people copy
     async with opened_jobs() as jobs:
         found = await jobs.newest(limit=limit)
         for job_id in found:
@@ -71,6 +68,8 @@ async def print_one(prefix: str) -> None:
         "cost": _cost(said),
     }
     table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(name, Text(value))
     console.print(table)
@@ -172,7 +171,7 @@ def _iso(seconds: float | None) -> str | None:
 
 
 def _line(job: JobRow, counted: Progress, *, is_interrupted: bool) -> tuple[str, ...]:
-    age = duration(time.time() - job.created_at)
+    age = " ".join(duration(time.time() - job.created_at).split()[:2])  # its largest unit
     state = "interrupted" if is_interrupted else job.state.replace("_", " ")
     samples = f"{counted.done}/{counted.total}"
     return (job.job_id[:12], job.action_name, str(job.project_id), job.mode, state, samples, age)

@@ -1,6 +1,6 @@
 """Print how a job ended: counts per label, failures, and what to do next."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import typer
 from labelbus_ledger.endings import Ending
@@ -9,6 +9,14 @@ from labelbus_ledger.tallies import LabelSummary
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+
+def bare_table(*names: str, numbers: Collection[str] = (), title: str | None = None) -> Table:
+    """Return a table without lines. Where the terminal is narrow, its texts fold; nothing is cut off."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in names:
+        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+    return table
 
 
 def print_ending(
@@ -22,8 +30,8 @@ def print_ending(
 
 
 def last_lines(job: JobRow, progress: Progress, ending: Ending, *, interrupted: bool) -> list[str]:
-    """Return what is said after labels and failures: disabled samples, whole videos, what to do next."""
-    said = (_of_disabled(ending.disabled, job), _of_videos(ending.videos))
+    """Return what follows labels and failures: that there are none, disabled samples, what to do next."""
+    said = (_of_nothing(progress, ending), _of_disabled(ending.disabled, job), _of_videos(ending.videos))
     return [*filter(None, said), closing(job, progress, interrupted=interrupted)]
 
 
@@ -31,10 +39,8 @@ def _print_labels(console: Console, rows: Sequence[LabelSummary], *, most: int =
     """Print the most frequent labels."""
     if not rows:
         return
-    table = Table(title="Labels", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("label", overflow="fold")
-    for name in ("before", "after", "added", "removed", "samples", "mean score"):
-        table.add_column(name, justify="right")
+    names = ("label", "before", "after", "added", "removed", "samples", "mean score")
+    table = bare_table(*names, numbers=names[1:], title="Labels")
     for row in rows[:most]:
         score = "–" if row.mean_score is None else f"{row.mean_score:.2f}"
         numbers = (row.before, row.after, f"+{row.added}", f"-{row.removed}", row.samples, score)
@@ -50,14 +56,16 @@ def _print_failures(console: Console, groups: Sequence[FailureGroup], *, most: i
         return
     waits = any(group.state == "pending" for group in groups)
     title = "Failed, held and to be tried again" if waits else "Failed and held"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("what")
-    table.add_column("reason", overflow="fold")
-    table.add_column("samples", justify="right")
-    table.add_column("for example", overflow="fold")
+    table = bare_table("what", "reason", "samples", "for example", numbers=("samples",), title=title)
     for group in groups[:most]:
         table.add_row(group.state, Text(group.reason), str(group.count), ", ".join(map(str, group.examples)))
     console.print(table)
+
+
+def _of_nothing(progress: Progress, ending: Ending) -> str:
+    """Return what is said where samples ended well and none has a label; else nothing."""
+    ended_well = progress.counts.get("proposed", 0) + progress.counts.get("committed", 0)
+    return "None of the samples has a label, before or after." if ended_well and not ending.labels else ""
 
 
 def _of_disabled(count: int, job: JobRow) -> str:
@@ -123,14 +131,17 @@ def _advice(job: JobRow, progress: Progress, interrupted: bool) -> str:
     if job.state == "finished_with_failures" and progress.failed:
         again = f"Try the failed ones again with `labelbus jobs resume {short} --retry-failed`."
         is_preview = job.mode == "preview" and progress.counts.get("proposed")
-        return f"{again} {_to_apply(short)}" if is_preview else again
+        return f"{again} {_to_apply(job)}" if is_preview else again
     if job.mode == "preview" and job.state == "finished":
-        return _to_apply(short)
+        return _to_apply(job)
     return ""
 
 
-def _to_apply(short: str) -> str:
-    return f"Nothing was written to Studio. Write these proposals with `labelbus jobs apply {short}`."
+def _to_apply(job: JobRow) -> str:
+    fact, there = "Nothing was written to Studio.", job.submit.studio_job_id
+    if there is not None:
+        fact = f"Studio shows what is proposed in its job {there}; its samples are as they were."
+    return f"{fact} Write these proposals with `labelbus jobs apply {job.job_id[:8]}`."
 
 
 def _states(job: JobRow, progress: Progress) -> Sequence[tuple[str, int]]:

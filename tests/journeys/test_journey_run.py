@@ -103,6 +103,15 @@ def test_a_sample_of_the_data_filter_is_labeled(world: World) -> None:
     assert "3 proposed" in first.output
 
 
+def test_a_job_that_finds_nothing_says_so(world: World) -> None:
+    """No table of labels is no riddle."""
+    path = world.folder / "strict.yaml"
+    path.write_text(ACTION.replace("0.45", "1.0"))
+    result = world.labelbus("run", str(path), "--sample", "2")
+    assert (result.exit_code, "Labels" in result.output) == (0, False)
+    assert "None of the samples has a label, before or after." in result.output
+
+
 def test_jobs_are_listed_shown_and_reported(world: World) -> None:
     """What a run did can be looked up by the beginning of its id, or as the last."""
     job = job_of(world.run().output)
