@@ -1,10 +1,10 @@
 """Settings of a labeler's engine: read from a given mapping, and wrong ones told without what they hold."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar, Self, get_args
 
 from labelbus_runtime.errors import SettingsError
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 
@@ -21,8 +21,16 @@ class EngineSettings(BaseSettings):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
-        """Read a mapping like `os.environ`; empty variables count as absent. Raises `SettingsError`."""
+        """Read a mapping like `os.environ`; empty variables count as absent. Raises `SettingsError`.
+
+        A key that no header can carry, such as one that was copied with its "…", is told here.
+        """
         given = {name: environ.get(cls.variable(name), "").strip() for name in cls.model_fields}
+        for name, field in cls.model_fields.items():
+            is_secret = SecretStr in (field.annotation, *get_args(field.annotation))
+            if is_secret and not (given[name].isascii() and given[name].isprintable()):
+                variable = cls.variable(name)
+                raise SettingsError(f"{variable} has a character that no key has. Copy the key again.")
         try:
             return cls.model_validate({name: text for name, text in given.items() if text})
         except ValidationError as error:

@@ -268,6 +268,7 @@ async def test_the_engine_is_announced(tiny: Path) -> None:
         ({"LABELBUS_AUDIO_ENGINE": "router"}, "HF_API_KEY"),
         ({"LABELBUS_AUDIO_ENGINE": "ear"}, "LABELBUS_AUDIO_ENGINE: Input should be"),
         ({"HF_INFERENCE_ENDPOINT": "ears"}, "begins with https"),
+        ({"HF_API_KEY": "hf_\u2026"}, "HF_API_KEY has a character that no key has"),
     ],
 )
 def test_what_is_not_configured_is_named(environ: dict[str, str], said: str) -> None:

@@ -44,3 +44,11 @@ def test_a_wrong_value_is_named_and_not_repeated() -> None:
         Settings.from_environment({"LABELBUS_NOSE_SMELLS": "sk-secret"})
     assert "sk-secret" not in str(caught.value)
     assert Settings.variable("key") == "NOSE_KEY"
+
+
+@pytest.mark.parametrize("key", ["k…", "k\x00k", "k\nk"])
+def test_a_key_that_no_header_can_carry_is_told_unshown(key: str) -> None:
+    """Before any sample is labeled, not as a fault of the first call."""
+    with pytest.raises(SettingsError, match="NOSE_KEY has a character that no key has") as fault:
+        Settings.from_environment({"NOSE_KEY": key})
+    assert key not in str(fault.value)
