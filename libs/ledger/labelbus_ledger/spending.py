@@ -96,7 +96,7 @@ class Settlement:
     """What became of a reservation.
 
     `used_tokens` None: nothing is known, the worst case stays. `sent` is how many requests were made; the
-    others are given back, and None is all that were reserved.
+    others are given back, and None is all that were reserved, which count as paid unless no token was used.
     `freeze_s` holds every call of the bucket for so long. Learned limits are per minute.
     """
 
@@ -160,7 +160,7 @@ async def settle(ledger: Ledger, conn: AsyncConnection, settlements: Sequence[Se
             .values(
                 held=budgets.c.held - sum(one.reserved.held for one in ours),
                 spent=budgets.c.spent + sum(_nano(one.spent_usd) for one in ours),
-                calls=budgets.c.calls + sum(map(_sent, ours)),
+                calls=budgets.c.calls + sum(map(_billed, ours)),
             )
         )
     for bucket, ours in sorted(_by_bucket(settlements).items()):
@@ -295,6 +295,10 @@ async def _correct(conn: AsyncConnection, bucket: Bucket, settlements: Sequence[
             values[name] = learned[-1]
     if values:
         await conn.execute(sa.update(rates).where(_is(bucket)).values(values))
+
+
+def _billed(one: Settlement) -> int:
+    return 0 if one.sent is None and one.used_tokens == 0 else _sent(one)
 
 
 def _sent(one: Settlement) -> int:

@@ -27,8 +27,14 @@ _SETUP: Final = frozenset(
 _SETUP_REMEDY: Final = (
     "Correct OPENAI_MODEL and resume the job; a model that the action names needs another job."
 )
+_ADDRESS_REMEDY: Final = (
+    "Correct OPENAI_BASE_URL, which ends in /v1 in most cases, or OPENAI_MODEL; at Azure "
+    "AZURE_OPENAI_ENDPOINT or AZURE_OPENAI_DEPLOYMENT. Then resume the job."
+)
 _SCHEMA_WORDS: Final = ("response_format", "response format", "json_schema", "structured output")
-_UNSENT: Final = frozenset({"ConnectError", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
+_UNSENT: Final = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
+)
 """What httpx2 raises before a question is sent. What was sent may be billed, answered or not."""
 _LATE: Final = frozenset({408, 504, 524})
 """The model was asked, but a server before it did not wait: the answer may be billed."""
@@ -44,14 +50,14 @@ def mapped(
     """Return what the runtime does about a failed call of `model`. Providers may repeat our `key`."""
     import openai
 
+    cause = type(error.__cause__ or error).__name__
+    if cause in _UNSENT:
+        return RetryLater(f"{provider} cannot be reached: {cause}.", code="provider-unreachable")
     if isinstance(error, openai.APITimeoutError):
         return RetryLater(f"{provider} did not answer within {patience_s:g} s.", code="timeout")
     if isinstance(error, openai.APIStatusError):
         return _by_status(error, provider, model, key)
     if isinstance(error, openai.APIConnectionError):
-        cause = type(error.__cause__ or error).__name__
-        if cause in _UNSENT:
-            return RetryLater(f"{provider} cannot be reached: {cause}.", code="provider-unreachable")
         fact = f"The connection to {provider} broke before its answer: {cause}."
         return RetryLater(fact, code="lost-answer")
     fact = f"{provider} gave an answer that cannot be read: {shortened(_hidden(str(error), key))}."
@@ -77,9 +83,13 @@ def _by_status(error: "APIStatusError", provider: str, model: str, key: str) -> 
         return RetryLater(
             f"{_unable(provider, model, status, said)} {_SETUP_REMEDY}", scope="job", code=NO_SCHEMA
         )
-    if status == 404 or code in _SETUP:
+    if code in _SETUP:
         return RetryLater(
             f"{_unable(provider, model, status, said)} {_SETUP_REMEDY}", scope="job", code="provider-setup"
+        )
+    if status < 400 or status in {404, 405}:
+        return RetryLater(
+            f"{_unable(provider, model, status, said)} {_ADDRESS_REMEDY}", scope="job", code="provider-setup"
         )
     if status in {401, 403}:
         fact = f"{provider} refused the key (HTTP {status}: {said})."

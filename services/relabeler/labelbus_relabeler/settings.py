@@ -78,7 +78,15 @@ class ProviderSettings(EngineSettings):
         return settings
 
     def check_key(self) -> None:
-        """Raise `SettingsError` where the chosen provider cannot be asked for want of a key or a name."""
+        """Raise `SettingsError` where the chosen provider cannot be asked for want of a key or a name.
+
+        A key that no header can carry, such as one that was copied with its "…", is told here too.
+        """
+        for name, key in (("OPENAI_API_KEY", self.api_key), ("AZURE_OPENAI_API_KEY", self.azure_api_key)):
+            if key is not None and not (
+                key.get_secret_value().isascii() and key.get_secret_value().isprintable()
+            ):
+                raise SettingsError(f"{name} has a character that no key has. Copy the key again.")
         if self.azure_endpoint:
             missing = [
                 name

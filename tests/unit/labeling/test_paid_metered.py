@@ -243,12 +243,12 @@ async def test_unknown_price(shop: Shop) -> None:
     ],
 )
 async def test_failing_calls(shop: Shop, fault: Exception, spent_usd: float) -> None:
-    """A refused call costs nothing; one whose end is unknown counts at its worst. Neither is kept."""
+    """A refused call is no paid one; one whose end is unknown counts at its worst. Neither is kept."""
     await shop.cap(1.0)
     shop.provider.faults.append(fault)
     with pytest.raises(type(fault)):
         await shop.ask()
-    assert await shop.stands() == Budget(1.0, 0.0, spent_usd, 1)
+    assert await shop.stands() == Budget(1.0, 0.0, spent_usd, 1 if spent_usd else 0)
     assert not (await shop.ask()).cached
 
 

@@ -203,7 +203,7 @@ async def test_a_question_of_several_requests(ledger: Ledger) -> None:
     assert held.slot.wait_s == 0
     assert late.slot.wait_s == pytest.approx(0, abs=0.1)
     await settle(ledger, Settlement(held, 0.0, used_tokens=0, sent=3))
-    await settle(ledger, Settlement(late, 0.0, used_tokens=0))
+    await settle(ledger, Settlement(late, 0.0))
     assert (await stands(ledger)).calls == 13
     (third,) = await reserve(ledger, ten)
     assert isinstance(third, Reserved)

@@ -5,9 +5,12 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import httpx2
+import openai
 import pytest
 from labelbus_contracts.v1.events import Usage
 from labelbus_labeling.paid import Price, Prices
+from labelbus_relabeler.faults import mapped
 from labelbus_relabeler.provider import Provider
 from labelbus_relabeler.questions import Picture, Question, object_schema
 from labelbus_relabeler.settings import ProviderSettings
@@ -59,6 +62,9 @@ def test_a_provider_is_called_by_its_host(address: str, name: str) -> None:
         (429, "insufficient_quota", "job", "provider-quota"),
         (402, "", "job", "provider-quota"),
         (404, "model_not_found", "job", "provider-setup"),
+        (404, "", "job", "provider-setup"),
+        (405, "", "job", "provider-setup"),
+        (307, "", "job", "provider-setup"),
         (400, "unsupported_parameter", "job", "provider-setup"),
         (429, "rate_limit_exceeded", "sample", "rate"),
     ],
@@ -134,6 +140,16 @@ async def test_a_dead_server_is_said_to_be(stand: "Stand") -> None:
     """Nobody listens there."""
     with pytest.raises(RetryLater, match="cannot be reached"):
         await ask({"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
+
+
+async def test_a_server_that_is_never_reached_costs_nothing() -> None:
+    """A connection that is not made in time sent no question."""
+    request = httpx2.Request("POST", "http://10.0.0.1/v1")
+    error = openai.APITimeoutError(request)
+    error.__cause__ = httpx2.ConnectTimeout("late")
+    fault = mapped(error, provider="10.0.0.1", model="m", patience_s=60, key="")
+    assert "cannot be reached" in str(fault)
+    assert fault.code == "provider-unreachable"
 
 
 async def test_a_connection_lost_after_the_question_may_have_cost() -> None:
@@ -315,6 +331,9 @@ async def test_azure_is_asked_at_its_deployment() -> None:
 
 async def test_what_is_missing_is_said() -> None:
     """Without key, address or deployment nothing starts, and no value is repeated."""
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY has a character that no key has") as fault:
+        await ask({"OPENAI_API_KEY": "sk-ab…yz"})
+    assert "sk-ab" not in str(fault.value)
     with pytest.raises(SettingsError, match="Missing OPENAI_API_KEY"):
         await ask({})
     with pytest.raises(SettingsError, match="AZURE_OPENAI_API_KEY and AZURE_OPENAI_DEPLOYMENT"):
