@@ -1,139 +1,38 @@
-"""The committer's tables: claims, commits with what they found, proposals, recorded label events.
+"""What the committer writes by: claims, and commits with what they found.
 
 Every method takes many at once and is one transaction, rows in primary-key order.
 """
 
 import time
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import sqlalchemy as sa
 from labelbus_contracts.ids import JobId, ProjectId, SampleId, SecretName
-from labelbus_contracts.labels import Base, LabelPart, LabelSet
+from labelbus_contracts.labels import LabelPart, LabelSet
 from labelbus_contracts.v1.commands import SubmitJob
-from labelbus_contracts.v1.events import LabelEvent, SampleFailed, SampleLabeled, SampleSkipped
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from labelbus_ledger.claims import (
+    Claim,
+    ClaimAnswer,
+    ClaimWish,
+    CommitMark,
+    Receipt,
+    Release,
+    SampleKey,
+    Standing,
+)
 from labelbus_ledger.clock import now_of
 from labelbus_ledger.engine import Ledger
-from labelbus_ledger.tables import ENDED_JOB_STATES, claims, commits, jobs, label_events, proposals, splits
+from labelbus_ledger.tables import ENDED_JOB_STATES, claims, commits, jobs, splits
 
-SampleKey: TypeAlias = tuple[ProjectId, SampleId]
 STOPPED_JOB_STATES: Final = (*ENDED_JOB_STATES, "paused", "cancelling")
-_KEEP_REASON: Final = 2000
-_KEEP_MODEL: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Who may write a sample for `left_s` more, what was there before, and what it is to become."""
-
-    project_id: ProjectId
-    sample_id: SampleId
-    job_id: JobId
-    run: int
-    token: str
-    left_s: float
-    found: LabelSet
-    target: LabelSet
-
-
-@dataclass(frozen=True, slots=True)
-class CommitMark:
-    """One commit of a sample, without its labels. `changed` are the parts that were written."""
-
-    job_id: JobId
-    run: int
-    committed_at: float
-    changed: tuple[LabelPart, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the ledger knows of a sample: its claim, and its commits, latest first."""
-
-    claim: Claim | None
-    commits: tuple[CommitMark, ...]
-
-    def of_job(self, job_id: JobId) -> CommitMark | None:
-        """Return the job's own commit."""
-        return next((mark for mark in self.commits if mark.job_id == job_id), None)
-
-    def of_others(self, job_id: JobId) -> tuple[CommitMark, ...]:
-        """Return the other jobs' commits, latest first."""
-        return tuple(mark for mark in self.commits if mark.job_id != job_id)
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimWish:
-    """Ask for a sample. `seen` is what was known when the plan was made; a difference makes it stale.
-
-    `seen.claim`, where there is one, is replaced: the caller has found it lapsed. `anyway` asks for it
-    though the job has stopped: to finish what an earlier attempt has half written.
-    """
-
-    project_id: ProjectId
-    sample_id: SampleId
-    job_id: JobId
-    run: int
-    token: str
-    ttl_s: float
-    found: LabelSet
-    target: LabelSet
-    seen: Standing
-    anyway: bool = False
-
-    @property
-    def key(self) -> SampleKey:
-        """Return the claim's primary key."""
-        return (self.project_id, self.sample_id)
-
-
-ClaimAnswer: TypeAlias = Literal["taken", "busy", "stale", "stopped"]
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A finished write: the commit to record, under the claim of `token`."""
-
-    project_id: ProjectId
-    sample_id: SampleId
-    job_id: JobId
-    run: int
-    token: str
-    base: Base
-    found: LabelSet
-    target: LabelSet
-    changed: tuple[LabelPart, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """Give up a claim: forget it, or (`keep`) let it lapse now so that the next attempt reads back first."""
-
-    project_id: ProjectId
-    sample_id: SampleId
-    token: str
-    keep: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What a job suggests for a sample."""
-
-    job_id: JobId
-    run: int
-    project_id: ProjectId
-    sample_id: SampleId
-    base: Base
-    draft: LabelSet
-    studio_job_id: int | None
 
 
 class CommitterRows:
-    """Reads and writes of the committer."""
+    """Takes claims, and turns them into commits."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -219,54 +118,6 @@ class CommitterRows:
             texts = (await connection.execute(query)).scalars().all()
         found = (SubmitJob.model_validate_json(text).action.metadata_after for text in texts)
         return frozenset(item for metadata in found for item in metadata.items())
-
-    async def propose(self, stored: Sequence[Proposal]) -> list[None]:
-        """Store proposals; a later run's replaces an earlier one's."""
-        now = time.time()
-        insert = self._ledger.insert(proposals)
-        columns = ("project_id", "run", "base", "draft", "proposed_at", "studio_job_id")
-        statement = insert.on_conflict_do_update(
-            index_elements=["job_id", "sample_id"],
-            set_={name: insert.excluded[name] for name in columns},
-            where=proposals.c.run <= insert.excluded.run,
-        )
-        ordered = sorted(stored, key=lambda proposal: (proposal.job_id, proposal.sample_id))
-        async with self._ledger.write() as connection:
-            await connection.execute(statement, [_proposal_row(proposal, now) for proposal in ordered])
-        return [None] * len(stored)
-
-    async def record(self, events: Sequence[LabelEvent]) -> list[None]:
-        """Record label events once each."""
-        now = time.time()
-        unique = {event.id: event for event in events}
-        rows = [_event_row(unique[message_id], now) for message_id in sorted(unique)]
-        statement = self._ledger.insert(label_events).on_conflict_do_nothing()
-        async with self._ledger.write() as connection:
-            await connection.execute(statement, rows)
-        return [None] * len(events)
-
-    async def without_metadata(self, job_id: JobId, *, after: int, limit: int) -> list[SampleId]:
-        """Return the next committed samples of a job that still lack its metadata, by id."""
-        query = (
-            sa.select(commits.c.sample_id)
-            .where(commits.c.job_id == job_id, ~commits.c.metadata_set, commits.c.sample_id > after)
-            .order_by(commits.c.sample_id)
-            .limit(limit)
-        )
-        async with self._ledger.read() as connection:
-            return [SampleId(row.sample_id) for row in await connection.execute(query)]
-
-    async def metadata_is_set(self, job_id: JobId, ids: Sequence[SampleId]) -> None:
-        """Remember that these samples have their job's metadata."""
-        statement = sa.update(commits).where(commits.c.job_id == job_id, commits.c.sample_id.in_(sorted(ids)))
-        async with self._ledger.write() as connection:
-            await connection.execute(statement.values(metadata_set=True))
-
-    async def count_with_metadata(self, job_id: JobId) -> int:
-        """Count the committed samples of a job that have its metadata."""
-        query = sa.select(sa.func.count()).where(commits.c.job_id == job_id, commits.c.metadata_set)
-        async with self._ledger.read() as connection:
-            return (await connection.execute(query)).scalar_one()
 
     async def abandoned(self, *, limit: int = 100) -> list[tuple[Claim, SecretName]]:
         """Return lapsed claims whose job was cancelled or has ended, with the name of that job's secret."""
@@ -427,51 +278,6 @@ def _commit_row(receipt: Receipt, now: float) -> dict[str, object]:
     }
 
 
-def _proposal_row(proposal: Proposal, now: float) -> dict[str, object]:
-    return {
-        "job_id": proposal.job_id,
-        "sample_id": proposal.sample_id,
-        "project_id": proposal.project_id,
-        "run": proposal.run,
-        "base": proposal.base.model_dump_json(),
-        "draft": proposal.draft.model_dump_json(),
-        "proposed_at": now,
-        "studio_job_id": proposal.studio_job_id,
-    }
-
-
-def _event_row(event: LabelEvent, now: float) -> dict[str, object]:
-    row: dict[str, object] = {
-        "message_id": event.id,
-        "job_id": event.job_id,
-        "run": event.run,
-        "sample_id": event.sample_id,
-        "step": event.step,
-        "attempt": event.attempt,
-        "kind": event.kind,
-        "labeler": event.labeler,
-        "model": None,
-        "code": event.code if isinstance(event, SampleFailed) else None,
-        "reason": None,
-        "notes": None,
-        "seconds": 0.0,
-        "input_tokens": 0,
-        "output_tokens": 0,
-        "cost_usd": 0.0,
-        "recorded_at": now,
-    }
-    if isinstance(event, SampleFailed | SampleSkipped):
-        row["reason"] = event.reason[:_KEEP_REASON]
-    if isinstance(event, SampleLabeled) and event.model:
-        row["model"] = event.model[:_KEEP_MODEL]
-    if isinstance(event, SampleLabeled) and event.notes:
-        row["notes"] = _NOTES.dump_json(event.notes).decode()
-    if isinstance(event, SampleLabeled | SampleFailed):
-        row |= event.usage.model_dump()
-    return row
-
-
-_NOTES: Final = TypeAdapter(tuple[str, ...])
 _PARTS: Final = TypeAdapter(tuple[LabelPart, ...])
 
 

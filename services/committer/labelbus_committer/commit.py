@@ -17,15 +17,8 @@ from labelbus_contracts.labels import Base, LabelPart
 from labelbus_contracts.v1.commands import CommitSample
 from labelbus_contracts.v1.events import WriteEvent
 from labelbus_ledger.access import StudioAccess, as_runtime_error
-from labelbus_ledger.committer import (
-    Claim,
-    ClaimAnswer,
-    ClaimWish,
-    CommitterRows,
-    Receipt,
-    Release,
-    Standing,
-)
+from labelbus_ledger.claims import Claim, ClaimAnswer, ClaimWish, Receipt, Release, Standing
+from labelbus_ledger.committer import CommitterRows
 from labelbus_runtime.errors import RetryLater, SampleRefused
 from labelbus_studio.client import StudioClient
 from labelbus_studio.errors import SampleNotFound, StudioError, StudioUnavailable

@@ -9,7 +9,7 @@ from labelbus_contracts.v1.commands import FinishJob
 from labelbus_contracts.v1.events import JobMetadataSet
 from labelbus_contracts.v1.message import message_id
 from labelbus_ledger.access import StudioAccess, as_runtime_error
-from labelbus_ledger.committer import CommitterRows
+from labelbus_ledger.records import Records
 from labelbus_runtime.errors import RetryLater, SampleRefused
 from labelbus_studio.client import StudioClient
 from labelbus_studio.errors import StudioError, StudioUnavailable
@@ -23,8 +23,8 @@ _MAX_REASON: Final = 2000
 class JobFinisher:
     """Handles `FinishJob`. Raises `RetryLater` while Studio is away, `Unavailable` while the ledger is."""
 
-    def __init__(self, rows: CommitterRows, *, access: StudioAccess, settings: CommitterSettings) -> None:
-        self._rows = rows
+    def __init__(self, records: Records, *, access: StudioAccess, settings: CommitterSettings) -> None:
+        self._records = records
         self._access = access
         self._settings = settings
 
@@ -36,13 +36,13 @@ class JobFinisher:
         if command.mode == "preview" or not command.metadata:
             return _answer(command, 0, 0, "")
         failed, reason, after = 0, "", 0
-        while ids := await self._rows.without_metadata(command.job_id, after=after, limit=IDS_PER_CALL):
+        while ids := await self._records.without_metadata(command.job_id, after=after, limit=IDS_PER_CALL):
             after = ids[-1]
             try:
                 await self._set(command, ids)
             except SampleRefused as error:
                 failed, reason = failed + len(ids), error.reason
-        return _answer(command, await self._rows.count_with_metadata(command.job_id), failed, reason)
+        return _answer(command, await self._records.count_with_metadata(command.job_id), failed, reason)
 
     async def _set(self, command: FinishJob, ids: Sequence[SampleId]) -> None:
         try:
@@ -55,7 +55,7 @@ class JobFinisher:
             raise _final(as_runtime_error(error, project_id=command.project_id)) from error
         except RetryLater as error:
             raise _final(error) from error
-        await self._rows.metadata_is_set(command.job_id, ids)
+        await self._records.metadata_is_set(command.job_id, ids)
 
     async def _wait(self, client: StudioClient, project_id: ProjectId, job_id: int) -> None:
         """Wait for Studio's own job; setting the same values again is harmless if it takes too long."""

@@ -5,8 +5,8 @@ import asyncio
 from labelbus_contracts.v1.commands import ProposeSample
 from labelbus_contracts.v1.events import WriteEvent
 from labelbus_ledger.access import StudioAccess, as_runtime_error
-from labelbus_ledger.committer import Proposal
 from labelbus_ledger.job_states import JobStates
+from labelbus_ledger.records import Proposal
 from labelbus_runtime.errors import RetryLater, SampleRefused
 from labelbus_studio.errors import JobNotFound, StudioError
 

@@ -10,6 +10,7 @@ from labelbus_ledger.committer import CommitterRows
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.job_states import JobStates
 from labelbus_ledger.loops import Loop
+from labelbus_ledger.records import Records
 from labelbus_ledger.splits import SplitRows
 from labelbus_runtime.errors import LabelbusError, Unavailable
 from labelbus_runtime.worker import Carrier, Worker
@@ -43,8 +44,8 @@ class Committer:
         settings: CommitterSettings,
         process: str | None = None,
     ) -> None:
-        self._rows = CommitterRows(ledger)
-        self._batches = Batches(self._rows, settings)
+        self._rows, records = CommitterRows(ledger), Records(ledger)
+        self._batches = Batches(self._rows, records, settings)
         self._settings = settings
         self._commit = SampleCommitter(
             self._rows, self._batches, access=access, settings=settings, process=process
@@ -59,7 +60,7 @@ class Committer:
                 settings=settings,
                 process=process,
             ),
-            finish=JobFinisher(self._rows, access=access, settings=settings),
+            finish=JobFinisher(records, access=access, settings=settings),
         )
         self._sweeping = Loop("sweep of lapsed claims", self.sweep, every_s=settings.sweep_s)
 

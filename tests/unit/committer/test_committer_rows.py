@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from labelbus_contracts.ids import JobId, ProjectId, SampleId
 from labelbus_contracts.labels import LabelSet
 from labelbus_ledger import committer
-from labelbus_ledger.committer import ClaimWish, CommitterRows, Receipt, Release, Standing
+from labelbus_ledger.claims import ClaimWish, Receipt, Release, Standing
+from labelbus_ledger.committer import CommitterRows
 from labelbus_ledger.tables import claims, commits
 
 from .conftest import World
