@@ -104,7 +104,7 @@ async def test_cancelled_calls_leave_no_connection_that_hangs(monkeypatch: pytes
     """Over real sockets: calls are cancelled at every turn of the loop that they take; the next one works."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with serve(Studio()) as url:
-        async with httpx.AsyncClient(transport=lanes_to(url), timeout=5) as client:
+        async with httpx.AsyncClient(transport=lanes_to(url), timeout=30) as client:
             for turns in range(60):
                 call = asyncio.create_task(client.get(f"{url}/api/projects"))
                 for _ in range(turns):
