@@ -7,7 +7,7 @@ would break deadlocks otherwise.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
@@ -466,23 +466,40 @@ async def reopen_failed(conn: AsyncConnection, job_id: JobId, *, source: JobId |
         values["step"] = steps
         values["base"] = sa.select(proposals.c.base).where(of_sample).scalar_subquery()
         values["draft"] = sa.select(proposals.c.draft).where(of_sample).scalar_subquery()
-    failed = (samples.c.job_id == job_id, samples.c.state == "failed")
-    await _lock_in_order(conn, *failed)
-    await conn.execute(sa.update(samples).where(*failed).values(values))
+    async for some in _batches(conn, samples.c.job_id == job_id, samples.c.state == "failed"):
+        await conn.execute(sa.update(samples).where(*some).values(values))
 
 
 async def stage_again(conn: AsyncConnection, job_id: JobId, *, steps: int) -> int:
     """Make the stored proposals of a preview wait to be proposed once more, as they are; return how many."""
     of_sample = sa.and_(proposals.c.job_id == samples.c.job_id, proposals.c.sample_id == samples.c.sample_id)
     staged = (samples.c.job_id == job_id, samples.c.state == "proposed", sa.exists().where(of_sample))
-    await _lock_in_order(conn, *staged)
     values: dict[str, Any] = {
         "state": "pending", "step": steps, "attempt": samples.c.attempt + 1, "tries": 0, "due_at": 0.0,
         "first_sent_at": None, "ended_at": None,
         "base": sa.select(proposals.c.base).where(of_sample).scalar_subquery(),
         "draft": sa.select(proposals.c.draft).where(of_sample).scalar_subquery(),
     }  # fmt: skip
-    return (await conn.execute(sa.update(samples).where(*staged).values(values))).rowcount
+    number = 0
+    async for some in _batches(conn, *staged):
+        number += (await conn.execute(sa.update(samples).where(*some).values(values))).rowcount
+    return number
+
+
+async def _batches(
+    conn: AsyncConnection, *where: sa.ColumnElement[bool]
+) -> AsyncIterator[tuple[sa.ColumnElement[bool], ...]]:
+    """Part samples into ranges of ids, locked in order: a million would outlast the time of a statement."""
+    last = -1
+    while True:
+        rows = sa.select(samples.c.sample_id).where(*where, samples.c.sample_id > last)
+        ordered = rows.order_by(samples.c.sample_id).limit(IDS_PER_STATEMENT)
+        locked = ordered.with_for_update(of=samples).subquery()
+        highest = await conn.scalar(sa.select(sa.func.max(locked.c.sample_id)))
+        if highest is None:
+            return
+        yield (*where, samples.c.sample_id > last, samples.c.sample_id <= highest)
+        last = highest
 
 
 async def _lock_in_order(conn: AsyncConnection, *where: sa.ColumnElement[bool] | sa.TextClause) -> None:
