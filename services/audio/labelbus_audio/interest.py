@@ -54,10 +54,11 @@ def _parse_line(line: str, number: int) -> tuple[str, str]:
 
 
 def _hint(heard: str) -> str:
-    pieces = [piece.strip() for piece in heard.split(",")]
-    if len(pieces) > 1 and all(piece in lowered() for piece in pieces):
-        return f" Labels stand on lines of their own: commas separate none. {_FORM}"
     near = nearest(heard)
+    pieces = [piece.strip() for piece in heard.split(",")]
+    if len(pieces) > 1 and (known := [piece for piece in pieces if piece in lowered()]):
+        if len(known) == len(pieces) or not any("," in one for one in near):
+            return f" Labels stand on lines of their own: commas separate none. {_FORM}"
     if near:
         return f" Did you mean {' or '.join(repr(one) for one in near)}?"
     return f" {_FORM} The labels: https://research.google.com/audioset/dataset/index.html"

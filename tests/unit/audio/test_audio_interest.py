@@ -38,6 +38,8 @@ def test_lines_are_read_as_officially(text: str, wanted: dict[str, str]) -> None
         ("speech\nspech", "line 2: AudioSet has no label 'spech'. Did you mean 'Speech'"),
         ("barking", "line 1: AudioSet has no label 'barking'. Did you mean 'Bark'"),
         ("speech, music", "commas separate none"),
+        ("speach,music", "commas separate none"),
+        ("Male speech, man speakin", "Did you mean 'Male speech, man speaking'"),
         ("speach (talk)", "Did you mean 'Speech'"),
         ("zzzzqq", "research.google.com/audioset"),
         ("speech ()", "hold no new name"),
