@@ -56,9 +56,10 @@ def _parse_line(line: str, number: int) -> tuple[str, str]:
 def _hint(heard: str) -> str:
     near = nearest(heard)
     pieces = [piece.strip() for piece in heard.split(",")]
-    if len(pieces) > 1 and (known := [piece for piece in pieces if piece in lowered()]):
-        if len(known) == len(pieces) or not any("," in one for one in near):
-            return f" Labels stand on lines of their own: commas separate none. {_FORM}"
+    known = [piece for piece in pieces if piece in lowered()]
+    is_a_list = len(known) == len(pieces) or not any("," in one for one in near)
+    if len(pieces) > 1 and known and is_a_list:
+        return f" Labels stand on lines of their own: commas separate none. {_FORM}"
     if near:
         return f" Did you mean {' or '.join(repr(one) for one in near)}?"
     return f" {_FORM} The labels: https://research.google.com/audioset/dataset/index.html"
