@@ -10,6 +10,10 @@ from torch import Tensor
 REMEMBERED: Final = 4096
 """Phrases kept, the least recently used leaving first: 2 KiB each for the base models."""
 
+_TOLD: Final = 3
+_SHOWN: Final = 100
+"""Characters of a long phrase that its note repeats."""
+
 
 class PhraseEncoder:
     """Encodes phrases with a model's text tower, in float32. Not for several threads at once."""
@@ -37,13 +41,18 @@ class PhraseEncoder:
         return vectors
 
     def notes(self, phrases: Sequence[str]) -> tuple[str, ...]:
-        """Say which of the phrases encoded so far are longer than the model reads. Any thread may ask."""
-        return tuple(
-            f"The prompt '{phrase}' has {count} tokens; the model reads {self.max_tokens}, "
+        """Say which of the phrases encoded so far are longer than the model reads; a few by their words.
+
+        Any thread may ask. The notes are kept with every sample.
+        """
+        cut = [(phrase, count) for phrase in phrases if (count := self._too_long.get(phrase))]
+        told = [
+            f"The prompt '{_shown(phrase)}' has {count} tokens; the model reads {self.max_tokens}, "
             "the rest was cut off."
-            for phrase in phrases
-            if (count := self._too_long.get(phrase))
-        )
+            for phrase, count in cut[:_TOLD]
+        ]
+        more = [f"So it was of {len(cut) - _TOLD} more."] if len(cut) > _TOLD else []
+        return (*told, *more)
 
     def _measure(self, phrase: str) -> None:
         if len(phrase.encode()) + 2 <= self.max_tokens:  # a byte is the smallest token
@@ -66,3 +75,7 @@ class PhraseEncoder:
             torch.linalg.norm(vectors, dim=-1, keepdim=True) + 1e-6
         )  # as its class head does
         return [vector.clone() for vector in vectors]
+
+
+def _shown(phrase: str) -> str:
+    return phrase if len(phrase) <= _SHOWN else f"{phrase[:_SHOWN]}…"

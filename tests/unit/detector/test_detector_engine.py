@@ -168,6 +168,14 @@ def test_long_phrases_are_cut_with_a_note(toy: OwlEngine) -> None:
     assert len(notes) == 1 and "the model reads 16" in notes[0]
 
 
+def test_notes_stay_short_however_long_the_prompt(toy: OwlEngine) -> None:
+    """They are kept with every sample: a few phrases by their beginning, the others by number."""
+    phrases = tuple(f"{number} {'very ' * 400}red square" for number in range(200))
+    search(toy, [encoded(shapes())], [phrases], 0.4)
+    notes = toy.notes(phrases)
+    assert notes[-1] == "So it was of 197 more." and sum(map(len, notes)) < 700
+
+
 def test_one_pixel_is_searched(toy: OwlEngine) -> None:
     """The smallest image gives an answer, however empty."""
     found = search(toy, [encoded(Image.new("RGB", (1, 1)))], [("red square",)], 0.6)
