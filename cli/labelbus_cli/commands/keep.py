@@ -52,13 +52,13 @@ def forget_answers(
         raise BadInput(f"--older-than {older_than} is no time. Write one such as 90d, 12h or 1d12h.")
 
     async def work() -> str:
-        from labelbus_ledger import retention
+        from labelbus_ledger import answers
 
         async with opened_ledger() as ledger:
-            old, whole = await retention.count_answers(ledger, older_than_s=seconds)
+            old, whole = await answers.count_answers(ledger, older_than_s=seconds)
             if dry_run:
                 return f"{old:,} of {whole:,} answers are older than {older_than}. Nothing was forgotten."
-            done = await retention.forget_answers(ledger, older_than_s=seconds)
+            done = await answers.forget_answers(ledger, older_than_s=seconds)
             return f"Forgot {done:,} answers older than {older_than}; {whole - done:,} are kept."
 
     typer.echo(loop.run(work()))

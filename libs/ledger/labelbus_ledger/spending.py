@@ -1,4 +1,4 @@
-"""What the labelers' runtime writes: kept answers, budgets and rates. Every statement of it is here.
+"""What paid calls take: budgets and rates, reserved before a call and settled after it.
 
 Functions take an open connection; the caller's transaction is the unit, and rows are locked in one order:
 budgets, then rates, each by primary key. Money is whole nano-dollars inside, US dollars outside.
@@ -14,33 +14,14 @@ import sqlalchemy as sa
 from labelbus_contracts.ids import JobId
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from labelbus_ledger.answers import AnswerKey, KeptAnswer, keep_answers
 from labelbus_ledger.clock import now_of
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.rates import Limits, Rate, Slot, TooSoon
-from labelbus_ledger.tables import answers, budgets, rates
+from labelbus_ledger.tables import budgets, rates
 
 _NANO: Final = 1_000_000_000
 _UNITS: Final = (sa.String(64), sa.String(200), sa.String(64))
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class AnswerKey:
-    """Names a question: `digest` is of everything that was asked, `model` as asked for."""
-
-    provider: str
-    model: str
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class KeptAnswer:
-    """An answer, and what it cost when it was bought."""
-
-    text: str
-    answered_by: str
-    input_tokens: int
-    output_tokens: int
-    cost_usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +146,8 @@ async def settle(ledger: Ledger, conn: AsyncConnection, settlements: Sequence[Se
         )
     for bucket, ours in sorted(_by_bucket(settlements).items()):
         await _correct(conn, bucket, ours)
-    await _keep(ledger, conn, settlements)
+    new = {one.key: one.answer for one in settlements if one.key is not None and one.answer is not None}
+    await keep_answers(ledger, conn, new)
 
 
 async def frozen_for(conn: AsyncConnection, buckets: Collection[Bucket]) -> dict[Bucket, float]:
@@ -174,16 +156,6 @@ async def frozen_for(conn: AsyncConnection, buckets: Collection[Bucket]) -> dict
     query = sa.select(rates.c.provider, rates.c.model, rates.c.key, left)
     query = query.where(_is_one_of(sorted(buckets)), left > 0)
     return {Bucket(*row[:3]): row[3] for row in await conn.execute(query)}
-
-
-# --- answers -------------------------------------------------------------------------------------
-
-
-async def kept_answers(conn: AsyncConnection, keys: Collection[AnswerKey]) -> dict[AnswerKey, KeptAnswer]:
-    """Return the answers that are known."""
-    columns = [answers.c[one.name] for one in (*fields(AnswerKey), *fields(KeptAnswer))]
-    found = await conn.execute(sa.select(*columns).where(_among(keys)))
-    return {AnswerKey(*row[:3]): KeptAnswer(*row[3:]) for row in found}
 
 
 # --- private -------------------------------------------------------------------------------------
@@ -317,19 +289,6 @@ def _tokens_back_s(one: Settlement) -> float:
     return one.reserved.slot.tokens_s * (1 - one.used_tokens / one.reserved.wish.tokens)
 
 
-async def _keep(ledger: Ledger, conn: AsyncConnection, settlements: Iterable[Settlement]) -> None:
-    new = {one.key: one.answer for one in settlements if one.key is not None and one.answer is not None}
-    if not new:
-        return
-    names = [one.name for one in (*fields(AnswerKey), *fields(KeptAnswer))]
-    now = (await conn.execute(sa.select(now_of(conn)))).scalar_one()
-    rows = [
-        {**dict(zip(names, (*astuple(key), *astuple(answer)), strict=True)), "answered_at": now}
-        for key, answer in sorted(new.items(), key=lambda item: item[0])
-    ]
-    await conn.execute(ledger.insert(answers).values(rows).on_conflict_do_nothing())
-
-
 def _by_job(settlements: Iterable[Settlement]) -> dict[JobId, list[Settlement]]:
     grouped = defaultdict(list)
     for one in settlements:
@@ -353,22 +312,6 @@ def _is(bucket: Bucket) -> sa.ColumnElement[bool]:
 def _is_one_of(buckets: Sequence[Bucket]) -> sa.ColumnElement[bool]:
     columns = [rates.c[one.name] for one in fields(Bucket)]
     return sa.tuple_(*columns, types=_UNITS).in_([astuple(bucket) for bucket in buckets])
-
-
-def _among(keys: Iterable[AnswerKey]) -> sa.ColumnElement[bool]:
-    """Match these answers, by model: SQLite looks up many triples in no index."""
-    by_model: dict[tuple[str, str], set[str]] = {}
-    for key in keys:
-        by_model.setdefault((key.provider, key.model), set()).add(key.digest)
-    return sa.or_(
-        sa.false(),
-        *(
-            sa.and_(
-                answers.c.provider == provider, answers.c.model == model, answers.c.digest.in_(sorted(ours))
-            )
-            for (provider, model), ours in sorted(by_model.items())
-        ),
-    )
 
 
 def _nano(usd: float) -> int:

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 import sqlalchemy as sa
 from labelbus_contracts.ids import JobId
-from labelbus_ledger import dispatcher, reports, spending
+from labelbus_ledger import dispatcher, reports
+from labelbus_ledger.answers import AnswerKey, kept_answers
 from labelbus_ledger.engine import Ledger
-from labelbus_ledger.spending import AnswerKey
 from labelbus_ledger.tables import metadata, samples
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,7 +26,7 @@ ASKED: dict[str, Question] = {
     "jobs by how their ids begin": lambda conn: reports.list_jobs(conn, prefix="0a", limit=6),
     "how far a job is": lambda conn: reports.progress(conn, JOB),
     "why samples failed": lambda conn: reports.failures(conn, JOB),
-    "answers that were paid for": lambda conn: spending.kept_answers(conn, KEYS),
+    "answers that were paid for": lambda conn: kept_answers(conn, KEYS),
 }
 
 

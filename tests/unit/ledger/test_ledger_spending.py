@@ -7,19 +7,11 @@ from dataclasses import replace
 
 import pytest
 from labelbus_contracts.ids import JobId
-from labelbus_ledger import spending
+from labelbus_ledger import answers, spending
+from labelbus_ledger.answers import AnswerKey, KeptAnswer
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.rates import Limits, Rate, Slot, TooSoon
-from labelbus_ledger.spending import (
-    AnswerKey,
-    Bucket,
-    Budget,
-    KeptAnswer,
-    OverBudget,
-    Reserved,
-    Settlement,
-    Wish,
-)
+from labelbus_ledger.spending import Bucket, Budget, OverBudget, Reserved, Settlement, Wish
 
 JOB = JobId("job")
 BUCKET = Bucket("openai", "gpt-6-luna", "k1")
@@ -221,7 +213,7 @@ async def test_answers_are_kept(ledger: Ledger) -> None:
         await settle(ledger, Settlement(one, 0.001, used_tokens=12, key=key, answer=kept))
     async with ledger.write() as conn:
         other = AnswerKey("openai", "gpt-6-luna", "d2")
-        assert await spending.kept_answers(conn, {key, other}) == {key: answer}
+        assert await answers.kept_answers(conn, {key, other}) == {key: answer}
 
 
 def test_after_a_freeze_no_rush() -> None:

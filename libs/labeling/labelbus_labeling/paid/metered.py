@@ -9,9 +9,10 @@ from typing import Final, TypeAlias
 
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1.events import Usage
+from labelbus_ledger.answers import AnswerKey, KeptAnswer
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.rates import HORIZON_S, TooSoon
-from labelbus_ledger.spending import AnswerKey, Budget, KeptAnswer, Reserved, Settlement, Wish
+from labelbus_ledger.spending import Budget, Reserved, Settlement, Wish
 from labelbus_runtime.errors import RetryLater, SampleRefused
 
 from labelbus_labeling.paid.answer import UNKNOWN_ENDS, Answer, Estimate, PartlyBilled

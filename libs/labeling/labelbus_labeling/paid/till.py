@@ -6,18 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from labelbus_ledger import spending
+from labelbus_ledger import answers, spending
+from labelbus_ledger.answers import AnswerKey, KeptAnswer
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.rates import TooSoon
-from labelbus_ledger.spending import (
-    AnswerKey,
-    Bucket,
-    KeptAnswer,
-    OverBudget,
-    Reserved,
-    Settlement,
-    Wish,
-)
+from labelbus_ledger.spending import Bucket, OverBudget, Reserved, Settlement, Wish
 from labelbus_runtime.batching import Batcher
 from labelbus_runtime.errors import Unavailable
 
@@ -74,7 +67,7 @@ class Till:
 
     async def _look_up(self, keys: Sequence[AnswerKey]) -> Sequence[KeptAnswer | _Missing]:
         async with self._ledger.read() as conn:
-            found = await spending.kept_answers(conn, set(keys))
+            found = await answers.kept_answers(conn, set(keys))
         return [found.get(key, _Missing()) for key in keys]
 
     async def _reserve(self, wishes: Sequence[Wish]) -> Sequence[Reserved | OverBudget | TooSoon]:

@@ -1,11 +1,9 @@
 """Forgetting answers: only old ones, in batches, on both databases."""
 
 import sqlalchemy as sa
-from labelbus_ledger import spending
+from labelbus_ledger.answers import AnswerKey, count_answers, forget_answers, kept_answers
 from labelbus_ledger.clock import now_of
 from labelbus_ledger.engine import Ledger
-from labelbus_ledger.retention import count_answers, forget_answers
-from labelbus_ledger.spending import AnswerKey
 from labelbus_ledger.tables import answers
 
 DAY_S = 86_400.0
@@ -34,7 +32,7 @@ async def test_only_old_answers_are_forgotten(ledger: Ledger) -> None:
     assert await count_answers(ledger, older_than_s=90 * DAY_S) == (0, 3)
     key = AnswerKey("openai", "luna", "1-0000")
     async with ledger.read() as conn:
-        assert set(await spending.kept_answers(conn, {key})) == {key}
+        assert set(await kept_answers(conn, {key})) == {key}
 
 
 async def test_nothing_old_is_nothing_to_do(ledger: Ledger) -> None:
