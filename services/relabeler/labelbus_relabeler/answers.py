@@ -61,11 +61,10 @@ def label_of(text: str, *, prompt: str, allowed: Mapping[str, str] | None = None
 
 
 def object_of(text: str) -> Mapping[str, object]:
-    """Return the JSON object that an answer is, in a Markdown fence or not."""
+    """Return the JSON object that an answer is, in a Markdown fence, between sentences, or alone."""
     text = _said(text).strip()
-    fenced = _FENCE.match(text)
     try:
-        found = json.loads(fenced[1] if fenced else text)
+        found = json.loads(_bare(text))
     except ValueError:
         raise Unusable("it is empty" if not text else "it is not JSON") from None
     if not isinstance(found, dict):
@@ -98,3 +97,12 @@ def _said(text: str) -> str:
     if mark:
         raise Unusable("it is a refusal" if mark == REFUSED else "it was cut off")
     return said
+
+
+def _bare(text: str) -> str:
+    """Cut off what a model says around an object; lists and other texts stay whole."""
+    fenced = _FENCE.match(text)
+    if fenced or text.startswith("["):
+        return fenced[1] if fenced else text
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if 0 <= start < end else text

@@ -1,5 +1,6 @@
 """What is read of a chat completion: the answer's text, and what it took."""
 
+import re
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -7,6 +8,9 @@ from pydantic import BaseModel, ConfigDict
 REFUSED: Final = "<refused>"
 CUT: Final = "<cut>"
 """What an answer's text begins with where the model refused, or was cut off: both are billed."""
+
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
+"""What models say first whose server leaves their thoughts in the answer."""
 
 
 def marked(text: str) -> tuple[str, str]:
@@ -60,7 +64,7 @@ class Completion(_Part):
         choice = self.choices[0]
         if choice.message.refusal:
             return f"{REFUSED} {choice.message.refusal}"
-        text = choice.message.content or ""
+        text = _THOUGHT.sub("", choice.message.content or "")
         if choice.finish_reason == "content_filter":
             return f"{REFUSED} {text}".strip()
         return f"{CUT} {text}".strip() if choice.finish_reason == "length" else text

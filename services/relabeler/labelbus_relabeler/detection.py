@@ -39,6 +39,12 @@ class Found:
     confidence: float
     corners: tuple[float, float, float, float]
 
+    @property
+    def has_pixels(self) -> bool:
+        """Tell whether it is a pixel wide and high at least; ratios and exchanged corners are not."""
+        x1, y1, x2, y2 = self.corners
+        return x2 - x1 >= 1 and y2 - y1 >= 1
+
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
@@ -85,7 +91,10 @@ def read_objects(answer: str, labels: Sequence[str]) -> tuple[Found, ...]:
     if not isinstance(listed, list):
         raise Unusable("its 'objects' are missing or no list")
     allowed = spelled(labels)
-    return tuple(_found(one, allowed) for one in listed)
+    found = tuple(_found(one, allowed) for one in listed)
+    if found and not any(one.has_pixels for one in found):
+        raise Unusable("none of its boxes has a pixel: they are to be in pixels, from x_min to x_max")
+    return found
 
 
 def found_boxes(

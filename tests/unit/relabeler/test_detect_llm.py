@@ -129,6 +129,26 @@ async def test_useless_answers_refuse_the_sample(opened: "Open", stand: "Stand",
         await detect(opened)
 
 
+@pytest.mark.parametrize("corners", [(0.1, 0.1, 0.5, 0.6), (50, 60, 10, 20), (5, 5, 5, 5)])
+async def test_boxes_without_a_pixel_delete_no_others(
+    opened: "Open", stand: "Stand", corners: tuple[float, ...]
+) -> None:
+    """Ratios or exchanged corners are no finding of nothing, which would empty the sample."""
+    said = json.dumps({"objects": [one("cat", *corners)]})
+    stand.says(said, said)
+    (outcome,) = await (await opened(detect_llm())).label([task_of(searched(), box("dog", 1, 1, 9, 9))])
+    assert isinstance(outcome, SampleRefused)
+    assert "none of its boxes has a pixel" in str(outcome)
+
+
+async def test_one_box_without_a_pixel_is_left_out(opened: "Open", stand: "Stand") -> None:
+    """The others are taken, as the official block does."""
+    stand.says(json.dumps({"objects": [one("cat", 5, 5, 5, 5), one("cat", 1, 2, 30, 40)]}))
+    (outcome,) = await (await opened(detect_llm())).label([task_of(searched())])
+    assert isinstance(outcome, Labeled)
+    assert [(found.x, found.width) for found in outcome.draft.boxes] == [(1, 29)]
+
+
 def test_the_prompt_is_read_as_the_official_block_reads_it() -> None:
     """The first parentheses hold the label; lines without an object are errors that name the line."""
     assert parse_objects(" A cat (cat) (x)\n\ndog\n") == (

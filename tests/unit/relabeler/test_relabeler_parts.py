@@ -8,6 +8,8 @@ import pytest
 from labelbus_contracts.labels import SampleFacts
 from labelbus_labeling.registry import installed
 from labelbus_relabeler import app
+from labelbus_relabeler.answers import object_of
+from labelbus_relabeler.errors import Unusable
 from labelbus_relabeler.pictures import Cropper
 from labelbus_relabeler.settings import DEFAULT_MODEL, DETECTION_MODEL
 from PIL import Image
@@ -67,3 +69,32 @@ def test_a_turned_picture_is_cut_where_studio_sees_the_box(size: tuple[int, int]
     assert isinstance(red, tuple)
     assert red[0] > 180
     assert red[1] < 80
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"label": "cat"}',
+        '```json\n{"label": "cat"}\n```',
+        'Sure! Here is the JSON:\n```\n{"label": "cat"}\n```\nAnything else?',
+        'The answer is {"label": "cat"}.',
+    ],
+)
+def test_an_object_is_found_between_sentences(text: str) -> None:
+    """Models that take no schema say more than they are asked for."""
+    assert object_of(text) == {"label": "cat"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("It is a cat.", "not JSON"),
+        ("{cat}", "not JSON"),
+        ('[{"label": "cat"}]', "no JSON object"),
+        ("", "empty"),
+    ],
+)
+def test_what_holds_no_object_is_useless(text: str, why: str) -> None:
+    """A list of objects is none of them."""
+    with pytest.raises(Unusable, match=why):
+        object_of(text)

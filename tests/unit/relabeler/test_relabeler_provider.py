@@ -182,6 +182,12 @@ async def test_refusals_and_cut_answers_are_marked(stand: "Stand") -> None:
     assert await ask(stand.environ) == "<cut> The red"
 
 
+async def test_thoughts_are_no_part_of_an_answer(stand: "Stand") -> None:
+    """Some servers leave them in it."""
+    stand.says("<think>\nRed? Or a cat?\n</think>\n\ncat")
+    assert await ask(stand.environ) == "cat"
+
+
 @pytest.mark.parametrize(
     "usage",
     [
