@@ -27,7 +27,7 @@ from labelbus_contracts.labels import BoundingBox, LabelSet, SampleFacts
 from labelbus_contracts.v1.commands import AddSamples, SubmitJob
 from labelbus_contracts.v1.message import message_id
 from labelbus_labeling.labeler import Labeled, Labeler, LabelerParameters, LabelTask, Registration
-from labelbus_ledger import dispatcher as rows
+from labelbus_ledger import job_rows, sample_rows
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.settings import LedgerSettings
@@ -132,7 +132,7 @@ async def run(folder: Path, number: int) -> dict[str, float]:
 
 async def _total(ledger: Ledger) -> int:
     async with ledger.read() as connection:
-        head = await rows.job_head(connection, JOB)
+        head = await job_rows.job_head(connection, JOB)
     return 0 if head is None else head.total
 
 
@@ -141,9 +141,9 @@ async def _ended(embedded: Embedded, ledger: Ledger) -> dict[str, int]:
         if stopped := embedded.carrier.stopped_workers:
             raise SystemExit("\n".join(stopped.values()))
         async with ledger.read() as connection:
-            head = await rows.job_head(connection, JOB)
+            head = await job_rows.job_head(connection, JOB)
             if head is not None and head.has_ended:
-                return await rows.counts(connection, JOB)
+                return await sample_rows.counts(connection, JOB)
         await asyncio.sleep(0.1)
 
 

@@ -13,7 +13,7 @@ from labelbus_contracts.v1.message import Message
 from labelbus_dispatcher.recipes import Recipes
 from labelbus_dispatcher.settings import DispatcherSettings
 from labelbus_dispatcher.watch import Watch
-from labelbus_ledger import dispatcher as dispatcher_rows
+from labelbus_ledger import job_rows
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.job_states import JobStates
@@ -59,7 +59,7 @@ async def complete_cancel(ledger: Ledger, job_id: JobId) -> None:
         clock=lambda: time.time() + _LONG_AFTER_S,
     )
     async with ledger.read() as connection:
-        head = await dispatcher_rows.job_head(connection, job_id)
+        head = await job_rows.job_head(connection, job_id)
     if head is not None:
         await watch.close([head])
 
@@ -67,7 +67,7 @@ async def complete_cancel(ledger: Ledger, job_id: JobId) -> None:
 async def _abandoned(ledger: Ledger) -> list[tuple[JobId, str]]:
     """Return cancelled jobs that have not ended, with the carriers of processes that are gone."""
     query = sa.select(jobs.c.job_id, jobs.c.carrier).where(
-        dispatcher_rows.open_embedded(), jobs.c.desired_state == "cancel"
+        job_rows.open_embedded(), jobs.c.desired_state == "cancel"
     )
     found: list[tuple[JobId, str]] = []
     async with ledger.read() as connection:

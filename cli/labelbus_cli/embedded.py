@@ -23,7 +23,7 @@ from labelbus_labeling.labeler import Registration
 from labelbus_labeling.paid.answer import PaidDesk
 from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.service import LabelerService
-from labelbus_ledger import dispatcher as dispatcher_rows
+from labelbus_ledger import job_rows, sample_rows
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.dead_letters import LedgerDeadLetters
 from labelbus_ledger.engine import Ledger
@@ -152,11 +152,11 @@ class Embedded:
     async def adopt(self, job_id: JobId) -> bool:
         """Take over an unfinished job of a process that is gone. False where somebody was faster."""
         async with self._ledger.write() as connection:
-            head = await dispatcher_rows.job_head(connection, job_id, lock=True)
+            head = await job_rows.job_head(connection, job_id, lock=True)
             if head is None:
                 return False
             now = time.time()
-            is_ours = await dispatcher_rows.take_over(connection, head, carrier=self.carrier_id, now=now)
+            is_ours = await sample_rows.take_over(connection, head, carrier=self.carrier_id, now=now)
         if is_ours:
             await lapse_claims(self._ledger, head.carrier)
         return is_ours

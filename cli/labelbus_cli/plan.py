@@ -10,7 +10,7 @@ from labelbus_contracts.ids import JobId, ProjectId, SecretName, StudioJobId
 from labelbus_contracts.jobs import MAX_IDS_PER_MESSAGE, ActionSpec, JobMode, OnConflict, Selection
 from labelbus_contracts.v1.commands import AddSamples, SubmitJob
 from labelbus_contracts.v1.message import message_id
-from labelbus_ledger.dispatcher import fingerprint
+from labelbus_ledger.job_rows import fingerprint
 from labelbus_ledger.tables import ENDED_JOB_STATES, jobs, samples
 from sqlalchemy.ext.asyncio import AsyncConnection
 

@@ -3,7 +3,7 @@
 import time
 
 from labelbus_contracts.ids import JobId
-from labelbus_ledger import dispatcher as ledger_rows
+from labelbus_ledger import job_rows, sample_rows
 from labelbus_ledger.engine import Ledger
 
 
@@ -14,10 +14,10 @@ async def adopt(ledger: Ledger, carrier_id: str) -> tuple[JobId, ...]:
     """
     now = time.time()
     async with ledger.read() as conn:
-        heads = await ledger_rows.abandoned(conn, now=now, not_by=carrier_id)
+        heads = await job_rows.abandoned(conn, now=now, not_by=carrier_id)
     taken: list[JobId] = []
     for head in heads:
         async with ledger.write() as conn:
-            if await ledger_rows.take_over(conn, head, carrier=carrier_id, now=now):
+            if await sample_rows.take_over(conn, head, carrier=carrier_id, now=now):
                 taken.append(head.job_id)
     return tuple(taken)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from labelbus_contracts.v1 import commands, events
 from labelbus_contracts.v1.message import Message, message_id
-from labelbus_ledger.dispatcher import JobHead
+from labelbus_ledger.job_rows import JobHead
 
 from labelbus_dispatcher.decide import Job
 

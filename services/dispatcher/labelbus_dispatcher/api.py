@@ -16,8 +16,7 @@ from labelbus_contracts.ids import JobId
 from labelbus_contracts.jobs import Selection
 from labelbus_contracts.v1 import commands
 from labelbus_contracts.v1.message import message_id
-from labelbus_ledger import dispatcher as ledger_rows
-from labelbus_ledger import reports
+from labelbus_ledger import job_rows, reports
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.secrets import SecretStore
@@ -114,8 +113,8 @@ class _Jobs:
     async def submit(self, submit: commands.SubmitJob) -> Accepted:
         """Publish a job; a key that already made a different one is refused."""
         async with self._ledger.read() as conn:
-            known = await ledger_rows.submit_of(conn, submit.job_id)
-        if known is not None and ledger_rows.fingerprint(known) != ledger_rows.fingerprint(submit):
+            known = await job_rows.submit_of(conn, submit.job_id)
+        if known is not None and job_rows.fingerprint(known) != job_rows.fingerprint(submit):
             raise problems.problem(409, "This Idempotency-Key made another job. Use a new key.")
         if known is None:
             await self._publish([submit])

@@ -7,11 +7,10 @@ from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1 import commands
 from labelbus_contracts.v1.message import Message
 from labelbus_labeling.labeler import Registration
-from labelbus_ledger import dispatcher as ledger_rows
-from labelbus_ledger import spending
-from labelbus_ledger.dispatcher import JobHead
+from labelbus_ledger import job_rows, sample_rows, spending
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.instances import capacities
+from labelbus_ledger.job_rows import JobHead
 from labelbus_runtime.errors import InvalidMessage
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -52,7 +51,7 @@ class JobCommands:
             case commands.CancelJob():
                 return await self._cancel(conn, message)
             case commands.AddSamples() | commands.PauseJob() | commands.ResumeJob():
-                head = await ledger_rows.job_head(conn, message.job_id, lock=True)
+                head = await job_rows.job_head(conn, message.job_id, lock=True)
                 if head is None:
                     return (announce.refused(message, f"There is no job {message.job_id}. Submit it first."),)
                 return await self._change(conn, head, message)
@@ -75,14 +74,14 @@ class JobCommands:
 
     async def _submit(self, conn: AsyncConnection, submit: commands.SubmitJob) -> Answer:
         now = self._clock()
-        inserted = await ledger_rows.insert_job(
+        inserted = await job_rows.insert_job(
             self._ledger, conn, submit, carrier=self._carrier_id, state="selecting", now=now
         )
-        head = await ledger_rows.job_head(conn, submit.job_id, lock=True)
+        head = await job_rows.job_head(conn, submit.job_id, lock=True)
         if head is None:
             raise InvalidMessage(f"Job {submit.job_id} vanished while it was submitted.")
         if not inserted:
-            await ledger_rows.fill_tombstone(conn, submit)
+            await job_rows.fill_tombstone(conn, submit)
             return await self._implied(conn, submit.job_id)
         if (reason := await self._complaint(conn, submit)) is not None:
             return (announce.rejected(await reject(conn, head, reason, now=now)),)
@@ -92,8 +91,8 @@ class JobCommands:
         return ()
 
     async def _implied(self, conn: AsyncConnection, job_id: JobId) -> Answer:
-        head = await ledger_rows.job_head(conn, job_id)
-        return () if head is None else announce.implied(head, await ledger_rows.counts(conn, job_id))
+        head = await job_rows.job_head(conn, job_id)
+        return () if head is None else announce.implied(head, await sample_rows.counts(conn, job_id))
 
     async def _complaint(self, conn: AsyncConnection, submit: commands.SubmitJob) -> str | None:
         running = await capacities(conn, self._carrier_id)
@@ -101,7 +100,7 @@ class JobCommands:
             return reason
         if submit.source_job_id is None:
             return None
-        source = await ledger_rows.job_head(conn, submit.source_job_id)
+        source = await job_rows.job_head(conn, submit.source_job_id)
         if source is None or source.project_id != submit.project_id:
             return (
                 f"Project {submit.project_id} has no job {submit.source_job_id} whose proposals could be "
@@ -112,33 +111,33 @@ class JobCommands:
     async def _append(
         self, conn: AsyncConnection, head: JobHead, ids: tuple[int, ...], *, last: bool
     ) -> None:
-        added = await ledger_rows.insert_samples(self._ledger, conn, head, ids)
-        await ledger_rows.change_job(conn, head, total=head.total + added, selected=last)
+        added = await sample_rows.insert_samples(self._ledger, conn, head, ids)
+        await job_rows.change_job(conn, head, total=head.total + added, selected=last)
 
     async def _add(self, conn: AsyncConnection, head: JobHead, message: commands.AddSamples) -> Answer:
         if head.selected or head.has_ended:
             if head.state == "cancelled":
                 return ()
-            known = set(message.ids) <= await ledger_rows.known_ids(conn, head.job_id, message.ids)
+            known = set(message.ids) <= await sample_rows.known_ids(conn, head.job_id, message.ids)
             reason = f"Job {head.job_id} takes no further samples. Submit another job for them."
             return () if known else (announce.refused(message, reason),)
         await self._append(conn, head, message.ids, last=message.last)
-        if message.last and not await ledger_rows.any_in(conn, head.job_id):
+        if message.last and not await sample_rows.any_in(conn, head.job_id):
             return (announce.rejected(await reject(conn, head, NO_IDS, now=self._clock())),)
         return ()
 
     async def _cancel(self, conn: AsyncConnection, message: commands.CancelJob) -> Answer:
-        head = await ledger_rows.job_head(conn, message.job_id, lock=True)
+        head = await job_rows.job_head(conn, message.job_id, lock=True)
         now = self._clock()
         if head is None:
-            await ledger_rows.insert_tombstone(
+            await job_rows.insert_tombstone(
                 self._ledger, conn, message.job_id, carrier=self._carrier_id, reason=message.reason, now=now
             )
             return ()
         if head.has_ended:
             return await self._implied(conn, head.job_id)
         if head.desired_state != "cancel":
-            await ledger_rows.change_job(
+            await job_rows.change_job(
                 conn,
                 head,
                 state="cancelling",
@@ -153,7 +152,7 @@ class JobCommands:
             reason = (
                 message.reason or f"Paused on request. Run `labelbus jobs resume {head.job_id}` to go on."
             )
-            head = await ledger_rows.change_job(
+            head = await job_rows.change_job(
                 conn, head, state="paused", desired_state="pause", reason=reason, changed_at=self._clock()
             )
         return (announce.paused(head),) if head.state == "paused" else ()
@@ -164,18 +163,18 @@ class JobCommands:
             return (announce.refused(message, reason),)
         if message.budget_usd is not None:
             await spending.set_cap(self._ledger, conn, head.job_id, message.budget_usd)
-        again = message.retry_failed and await ledger_rows.any_in(conn, head.job_id, ("failed",))
+        again = message.retry_failed and await sample_rows.any_in(conn, head.job_id, ("failed",))
         if not again and (head.runs or head.has_ended):
             return ()
         return await self._reopen(conn, head, again=again)
 
     async def _reopen(self, conn: AsyncConnection, head: JobHead, *, again: bool) -> Answer:
         if again:
-            submit = await ledger_rows.submit_of(conn, head.job_id)
+            submit = await job_rows.submit_of(conn, head.job_id)
             if submit is None:
                 return ()
-            await ledger_rows.take_back(conn, head.job_id)
-            await ledger_rows.reopen_failed(
+            await sample_rows.take_back(conn, head.job_id)
+            await sample_rows.reopen_failed(
                 conn, head.job_id, source=submit.source_job_id, steps=len(submit.action.places)
             )
         await run_again(conn, head, run=head.run + again, now=self._clock())
@@ -184,7 +183,7 @@ class JobCommands:
 
 async def run_again(conn: AsyncConnection, head: JobHead, *, run: int, now: float) -> JobHead:
     """Let a job go on that was paused or has ended."""
-    return await ledger_rows.change_job(
+    return await job_rows.change_job(
         conn,
         head,
         state="running" if head.selected and head.cursor is not None else "selecting",
@@ -200,6 +199,6 @@ async def run_again(conn: AsyncConnection, head: JobHead, *, run: int, now: floa
 
 async def reject(conn: AsyncConnection, head: JobHead, reason: str, *, now: float) -> JobHead:
     """End a job that cannot start."""
-    return await ledger_rows.change_job(
+    return await job_rows.change_job(
         conn, head, state="rejected", reason=reason, selected=True, changed_at=now, ended_at=now
     )

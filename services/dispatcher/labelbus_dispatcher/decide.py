@@ -12,7 +12,8 @@ from labelbus_contracts.jobs import Condition
 from labelbus_contracts.labels import Base, LabelSet
 from labelbus_contracts.v1 import commands, events
 from labelbus_contracts.v1.message import Message, message_id
-from labelbus_ledger.dispatcher import COMMITTER, JobHead, SampleRow
+from labelbus_ledger.job_rows import JobHead
+from labelbus_ledger.sample_rows import COMMITTER, SampleRow
 from labelbus_ledger.tables import ENDED_STATES, SampleState
 from pydantic import TypeAdapter
 

@@ -8,9 +8,10 @@ from typing import TypeAlias
 from labelbus_contracts.ids import JobId, SampleId
 from labelbus_contracts.v1 import events
 from labelbus_contracts.v1.message import Message
-from labelbus_ledger import dispatcher as ledger_rows
-from labelbus_ledger.dispatcher import JobHead, SampleRow
+from labelbus_ledger import job_rows, sample_rows
 from labelbus_ledger.engine import Ledger
+from labelbus_ledger.job_rows import JobHead
+from labelbus_ledger.sample_rows import SampleRow
 from labelbus_runtime.batching import Batcher
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -59,12 +60,12 @@ class SampleEvents:
 
     async def _apply(self, batch: Sequence[events.SampleEvent]) -> list[Answer | Exception]:
         async with self._ledger.write() as conn:
-            turn = _Turn(await self._jobs(conn, batch), await ledger_rows.lock_rows(conn, _keys(batch)))
+            turn = _Turn(await self._jobs(conn, batch), await sample_rows.lock_rows(conn, _keys(batch)))
             answers: list[Answer | Exception] = [
                 turn.take(event, now=self._clock(), limits=self._limits) for event in batch
             ]
-            await ledger_rows.save_rows(conn, turn.changed())
-            await ledger_rows.add_failures(conn, turn.failures)
+            await sample_rows.save_rows(conn, turn.changed())
+            await job_rows.add_failures(conn, turn.failures)
             for job_id, found in turn.joining.items():
                 await self._join(conn, job_id, found)
             for place, (job_id, reason) in turn.pauses.items():
@@ -78,42 +79,42 @@ class SampleEvents:
 
         They join with the first event about their video, which ends its row: others may never arrive.
         """
-        head = await ledger_rows.job_head(conn, job_id, lock=True)
+        head = await job_rows.job_head(conn, job_id, lock=True)
         if head is None or head.has_ended or head.desired_state == "cancel":
             return
-        written = await ledger_rows.frames_of(conn, head.project_id, {event.sample_id for event in found})
+        written = await sample_rows.frames_of(conn, head.project_id, {event.sample_id for event in found})
         frames = [*(frame for event in found for frame in event.frames), *written]
-        added = await ledger_rows.insert_samples(self._ledger, conn, head, frames)
+        added = await sample_rows.insert_samples(self._ledger, conn, head, frames)
         state = "running" if added and head.state == "finishing" else head.state
-        await ledger_rows.change_job(conn, head, total=head.total + added, state=state)
+        await job_rows.change_job(conn, head, total=head.total + added, state=state)
 
     async def _jobs(self, conn: AsyncConnection, batch: Sequence[events.SampleEvent]) -> dict[JobId, Job]:
-        heads = await ledger_rows.job_heads(conn, {event.job_id for event in batch})
-        heads |= await ledger_rows.lock_jobs(conn, {e.job_id for e in batch if _may_change_its_job(e)})
+        heads = await job_rows.job_heads(conn, {event.job_id for event in batch})
+        heads |= await job_rows.lock_jobs(conn, {e.job_id for e in batch if _may_change_its_job(e)})
         found = {job_id: await self._recipes.job(conn, head) for job_id, head in heads.items()}
         return {job_id: job for job_id, job in found.items() if job is not None}
 
     async def _metadata_set(self, event: events.JobMetadataSet) -> Answer:
         async with self._ledger.write() as conn:
-            head = await ledger_rows.job_head(conn, event.job_id, lock=True)
+            head = await job_rows.job_head(conn, event.job_id, lock=True)
             if head is None or head.run != event.run:
                 return ()
             if head.state in ("finishing", "paused") and head.desired_state != "cancel":
-                if await ledger_rows.any_in(conn, head.job_id):
+                if await sample_rows.any_in(conn, head.job_id):
                     return ()
                 head = await self._end(conn, head, event)
             if not head.has_ended or head.state == "rejected":
                 return ()
-            return (announce.finished(head, await ledger_rows.counts(conn, head.job_id)),)
+            return (announce.finished(head, await sample_rows.counts(conn, head.job_id)),)
 
     async def _end(self, conn: AsyncConnection, head: JobHead, event: events.JobMetadataSet) -> JobHead:
-        failed = await ledger_rows.any_in(conn, head.job_id, ("failed",))
+        failed = await sample_rows.any_in(conn, head.job_id, ("failed",))
         now = self._clock()
         reason = ""
         if event.failed:
             reason = f"{event.failed} samples did not get their metadata: {event.reason}"
         state = "finished_with_failures" if failed or event.failed else "finished"
-        return await ledger_rows.change_job(
+        return await job_rows.change_job(
             conn, head, state=state, desired_state="run", reason=reason, changed_at=now, ended_at=now
         )
 
@@ -158,7 +159,7 @@ async def pause(conn: AsyncConnection, head: JobHead, reason: str, *, now: float
     """Pause a job that may run; answer its row as it is now."""
     if not head.runs:
         return head
-    return await ledger_rows.change_job(
+    return await job_rows.change_job(
         conn,
         head,
         state="paused",

@@ -14,10 +14,9 @@ from typing import Final
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1.commands import CancelJob, SubmitJob
 from labelbus_contracts.v1.message import Message, message_id
-from labelbus_ledger import dispatcher as ledger_rows
-from labelbus_ledger import keepers, spending
-from labelbus_ledger.dispatcher import JobHead
+from labelbus_ledger import job_rows, keepers, sample_rows, spending
 from labelbus_ledger.engine import Ledger
+from labelbus_ledger.job_rows import JobHead
 from labelbus_ledger.keepers import Keeper
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -71,7 +70,7 @@ class Keeping:
         ours = Keeper(_digest(self._carrier_id, submit, mark), keeper, submit.job_id, submit.project_id)
         async with self._ledger.write() as conn:
             there = await keepers.enter(self._ledger, conn, ours, ttl_s=self.keeper_s)
-            head = await ledger_rows.job_head(conn, there.job_id, lock=True)
+            head = await job_rows.job_head(conn, there.job_id, lock=True)
             if there.keeper == keeper:
                 if not there.lapsed:  # else `stay` finds that the job is to go on
                     await keepers.renew(conn, there, ttl_s=self.keeper_s)
@@ -145,20 +144,20 @@ class Keeping:
 
     async def _take_over(self, conn: AsyncConnection, head: JobHead, submit: SubmitJob) -> None:
         """Give a job new keys and another job of Studio, as a new run: what flies is of the old one."""
-        known = await ledger_rows.submit_of(conn, head.job_id)
+        known = await job_rows.submit_of(conn, head.job_id)
         if known is None:
             return
         what = {name: getattr(submit, name) for name in ("secret", "action", "studio_job_id")}
-        head = await ledger_rows.change_submit(conn, head, known.model_copy(update=what))
-        await ledger_rows.take_back(conn, head.job_id)
+        head = await job_rows.change_submit(conn, head, known.model_copy(update=what))
+        await sample_rows.take_back(conn, head.job_id)
         if submit.mode == "preview" and submit.studio_job_id != known.studio_job_id:
-            await ledger_rows.stage_again(conn, head.job_id, steps=len(submit.action.places))
+            await sample_rows.stage_again(conn, head.job_id, steps=len(submit.action.places))
         if submit.cap_usd is not None:
             await spending.set_cap(self._ledger, conn, head.job_id, submit.cap_usd)
         await run_again(conn, head, run=head.run, now=self._clock())
 
     async def _go_on(self, conn: AsyncConnection, job_id: JobId) -> None:
-        head = await ledger_rows.job_head(conn, job_id, lock=True)
+        head = await job_rows.job_head(conn, job_id, lock=True)
         if head is not None and head.state == "paused" and head.reason == GONE:
             await run_again(conn, head, run=head.run, now=self._clock())
 
@@ -171,10 +170,10 @@ class Keeping:
             await self._pause(conn, there.job_id)
 
     async def _pause(self, conn: AsyncConnection, job_id: JobId) -> None:
-        head = await ledger_rows.job_head(conn, job_id, lock=True)
+        head = await job_rows.job_head(conn, job_id, lock=True)
         if head is None or not head.runs:
             return
-        head = await ledger_rows.change_job(
+        head = await job_rows.change_job(
             conn, head, state="paused", desired_state="pause", reason=GONE, changed_at=self._clock()
         )
         await self._publish([announce.paused(head)])

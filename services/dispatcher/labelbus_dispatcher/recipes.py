@@ -5,8 +5,8 @@ from typing import Final
 
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1.commands import SubmitJob
-from labelbus_ledger import dispatcher as ledger_rows
-from labelbus_ledger.dispatcher import JobHead
+from labelbus_ledger import job_rows
+from labelbus_ledger.job_rows import JobHead
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labelbus_dispatcher.decide import Job
@@ -24,7 +24,7 @@ class Recipes:
         """Return a job with its command; None for one that was cancelled before it came."""
         run, submit = self._kept.get(head.job_id, (0, None))
         if submit is None or run != head.run:
-            whole = await ledger_rows.submit_of(conn, head.job_id)
+            whole = await job_rows.submit_of(conn, head.job_id)
             if whole is None:
                 return None
             submit = without_ids(whole)

@@ -15,10 +15,11 @@ from typing import Final
 from labelbus_contracts.ids import JobId, SampleId
 from labelbus_contracts.labels import Base
 from labelbus_contracts.v1.message import Message
-from labelbus_ledger import dispatcher as ledger_rows
-from labelbus_ledger.dispatcher import COMMITTER, JobHead, SampleRow
+from labelbus_ledger import job_rows, sample_rows
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.instances import capacities
+from labelbus_ledger.job_rows import JobHead
+from labelbus_ledger.sample_rows import COMMITTER, SampleRow
 from labelbus_runtime.errors import InvalidMessage, LabelbusError, Unavailable
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -81,14 +82,14 @@ class Refill:
     async def turn(self) -> Turn:
         """Send what the windows let through. Raises `Unavailable`."""
         async with self._ledger.read() as conn:
-            heads = await ledger_rows.open_jobs(conn, self._carrier_id)
+            heads = await job_rows.open_jobs(conn, self._carrier_id)
             if not heads:
                 return Turn()
             await self._ask_capacities(conn)
             ours = {head.job_id for head in heads}
             flights = {
                 labeler: {job_id: number for job_id, number in of_jobs.items() if job_id in ours}
-                for labeler, of_jobs in (await ledger_rows.in_flight(conn)).items()
+                for labeler, of_jobs in (await sample_rows.in_flight(conn)).items()
             }
             jobs = [job for head in heads if _sends(head) and (job := await self._recipes.job(conn, head))]
             chunks = await self._plan(conn, jobs, flights)
@@ -188,10 +189,10 @@ class Refill:
                     sent.append(row)
         now, ours = self._clock(), chunk.job.head
         async with self._ledger.write() as conn:
-            head = await ledger_rows.job_head(conn, ours.job_id)
+            head = await job_rows.job_head(conn, ours.job_id)
             if head is None or head.run != ours.run:
                 return 0  # what was sent is of an earlier run, whose failures are nobody's
-            await ledger_rows.mark_sent(
+            await sample_rows.mark_sent(
                 conn,
                 [replace(row, labeler=chunk.recipient) for row in sent],
                 deadline_at=now + self._limits.deadline_s,
@@ -225,9 +226,9 @@ class Refill:
             row = advance(row, chunk.job, base.labels, step=0, now=self._clock(), limits=self._limits)
             skip[row.sample_id] = replace(row, state="pending", labeler=None, deadline_at=None)
         async with self._ledger.write() as conn:
-            found = await ledger_rows.lock_rows(conn, {chunk.job.head.job_id: skip.keys()})
+            found = await sample_rows.lock_rows(conn, {chunk.job.head.job_id: skip.keys()})
             unchanged = {row.sample_id for row in chunk.rows if found.get(row.key) == row}
-            await ledger_rows.save_rows(conn, [row for key, row in skip.items() if key in unchanged])
+            await sample_rows.save_rows(conn, [row for key, row in skip.items() if key in unchanged])
         return stay
 
     async def _publish_alone(self, message: Message, row: SampleRow) -> bool:
@@ -235,11 +236,11 @@ class Refill:
             await self._publish([message])
         except InvalidMessage as error:
             async with self._ledger.write() as conn:
-                await ledger_rows.lock_jobs(conn, {row.job_id})
-                found = await ledger_rows.lock_rows(conn, {row.job_id: [row.sample_id]})
+                await job_rows.lock_jobs(conn, {row.job_id})
+                found = await sample_rows.lock_rows(conn, {row.job_id: [row.sample_id]})
                 if found.get(row.key) == row:
-                    await ledger_rows.save_rows(conn, [too_large(row, str(error), self._clock())])
-                    await ledger_rows.add_failures(conn, {row.job_id: 1})
+                    await sample_rows.save_rows(conn, [too_large(row, str(error), self._clock())])
+                    await job_rows.add_failures(conn, {row.job_id: 1})
             return False
         return True
 
@@ -253,7 +254,7 @@ async def _backlog(
     for step in [job.last_step] if labeler == COMMITTER else reversed(steps):
         after = -1
         while True:
-            rows = await ledger_rows.pending(conn, job.head.job_id, step, after=after, now=now, most=most)
+            rows = await sample_rows.pending(conn, job.head.job_id, step, after=after, now=now, most=most)
             for row in rows:
                 yield row
             if len(rows) < most:

@@ -10,9 +10,9 @@ from labelbus_contracts.labels import Base, SampleKind
 from labelbus_contracts.v1.commands import SubmitJob
 from labelbus_contracts.v1.message import Message
 from labelbus_labeling.labeler import Registration
-from labelbus_ledger import dispatcher as ledger_rows
-from labelbus_ledger.dispatcher import JobHead
+from labelbus_ledger import job_rows, sample_rows
 from labelbus_ledger.engine import Ledger
+from labelbus_ledger.job_rows import JobHead
 from labelbus_runtime.errors import LabelbusError, RetryLater
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -51,7 +51,7 @@ class Selector:
     async def select(self, head: JobHead) -> None:
         """Bring a job from `selecting` to `running`, as far as it goes now. Raises `RetryLater`."""
         async with self._ledger.read() as conn:
-            submit = await ledger_rows.submit_of(conn, head.job_id)
+            submit = await job_rows.submit_of(conn, head.job_id)
         if submit is None:
             return
         try:
@@ -136,12 +136,12 @@ class Selector:
                 now = await self._selecting(conn, head)
                 if now is None:
                     return
-                added, last = await ledger_rows.copy_proposals(
+                added, last = await sample_rows.copy_proposals(
                     self._ledger, conn, now, submit.source_job_id, after=after, step=steps
                 )
                 after = last
                 cursor = json.dumps({"after": after})
-                await ledger_rows.change_job(
+                await job_rows.change_job(
                     conn, now, total=now.total + added, selected=last is None,
                     cursor=now.cursor if last is None else cursor,
                 )  # fmt: skip
@@ -154,15 +154,15 @@ class Selector:
             now = await self._selecting(conn, head)
             if now is None:
                 return False
-            added = await ledger_rows.insert_samples(self._ledger, conn, now, ids)
-            await ledger_rows.change_job(conn, now, total=now.total + added, cursor=cursor)
+            added = await sample_rows.insert_samples(self._ledger, conn, now, ids)
+            await job_rows.change_job(conn, now, total=now.total + added, cursor=cursor)
         self._wake()
         return True
 
     async def _change(self, head: JobHead, **changes: object) -> None:
         async with self._ledger.write() as conn:
             if (now := await self._selecting(conn, head)) is not None:
-                await ledger_rows.change_job(conn, now, **changes)
+                await job_rows.change_job(conn, now, **changes)
 
     async def _settle(self, head: JobHead) -> None:
         """Let a job run whose samples are all there; reject it where there are none."""
@@ -171,9 +171,9 @@ class Selector:
             if now is None or not now.selected:
                 return
             if now.total:
-                await ledger_rows.change_job(conn, now, state="running", changed_at=self._clock())
+                await job_rows.change_job(conn, now, state="running", changed_at=self._clock())
                 return
-            submit = await ledger_rows.submit_of(conn, head.job_id)
+            submit = await job_rows.submit_of(conn, head.job_id)
             reason = NO_IDS if submit is None else _nothing_found(submit)
             now = await reject(conn, now, reason, now=self._clock())
             await self._publish([announce.rejected(now)])
@@ -195,7 +195,7 @@ class Selector:
 
     async def _selecting(self, conn: AsyncConnection, head: JobHead) -> JobHead | None:
         """Return the job's row, locked, while it still selects, in the same run."""
-        now = await ledger_rows.job_head(conn, head.job_id, lock=True)
+        now = await job_rows.job_head(conn, head.job_id, lock=True)
         if now is None or not now.runs or now.run != head.run:
             return None
         return now if now.state == "selecting" else None

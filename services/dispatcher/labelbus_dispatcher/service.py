@@ -9,9 +9,9 @@ from labelbus_contracts.ids import JobId
 from labelbus_contracts.topics import COMMITS, EVENTS, JOBS
 from labelbus_contracts.v1.message import Message
 from labelbus_labeling.labeler import Registration
-from labelbus_ledger import dispatcher as ledger_rows
-from labelbus_ledger.dispatcher import JobHead
+from labelbus_ledger import job_rows
 from labelbus_ledger.engine import Ledger
+from labelbus_ledger.job_rows import JobHead
 from labelbus_ledger.leases import Lease
 from labelbus_ledger.loops import Loop
 from labelbus_runtime.errors import LabelbusError, Unavailable
@@ -167,7 +167,7 @@ class Dispatcher:
         if self._settings.adopt:
             await adopt(self._ledger, self._carrier_id)
         async with self._ledger.read() as conn:
-            heads = await ledger_rows.open_jobs(conn, self._carrier_id)
+            heads = await job_rows.open_jobs(conn, self._carrier_id)
         if not heads:
             return
         self._select(heads)

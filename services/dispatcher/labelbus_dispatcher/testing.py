@@ -12,9 +12,9 @@ from labelbus_contracts.topics import COMMITS, WRITES, label_topic
 from labelbus_contracts.v1 import commands, events
 from labelbus_contracts.v1.message import Message, message_id
 from labelbus_labeling.labeler import Labeler, LabelerParameters, Registration
-from labelbus_ledger import dispatcher as ledger_rows
-from labelbus_ledger.dispatcher import JobHead
+from labelbus_ledger import job_rows, sample_rows
 from labelbus_ledger.engine import Ledger
+from labelbus_ledger.job_rows import JobHead
 from labelbus_runtime.embedded import EmbeddedCarrier
 from labelbus_runtime.worker import Worker
 
@@ -209,16 +209,16 @@ class World:
     async def standing(self, job_id: str = "job") -> Standing | None:
         """Return where a job stands; None for one that the dispatcher has not taken yet."""
         async with self.ledger.read() as conn:
-            head = await ledger_rows.job_head(conn, JobId(job_id))
-            return None if head is None else Standing(head, await ledger_rows.counts(conn, head.job_id))
+            head = await job_rows.job_head(conn, JobId(job_id))
+            return None if head is None else Standing(head, await sample_rows.counts(conn, head.job_id))
 
     async def ended(self, job_id: str = "job") -> Standing:
         """Return where a job stands once it has ended or is paused."""
         while True:
             async with self.ledger.read() as conn:
-                head = await ledger_rows.job_head(conn, JobId(job_id))
+                head = await job_rows.job_head(conn, JobId(job_id))
                 if head is not None and (head.has_ended or head.state == "paused"):
-                    return Standing(head, await ledger_rows.counts(conn, head.job_id))
+                    return Standing(head, await sample_rows.counts(conn, head.job_id))
             await asyncio.sleep(0.01)
 
     async def becomes(self, state: str, job_id: str = "job") -> Standing:

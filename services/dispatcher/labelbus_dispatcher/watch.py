@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 
 from labelbus_contracts.ids import JobId, SampleId
 from labelbus_contracts.jobs import FailureLimit
-from labelbus_ledger import dispatcher as ledger_rows
-from labelbus_ledger.dispatcher import JobHead, SampleRow
+from labelbus_ledger import job_rows, sample_rows
 from labelbus_ledger.engine import Ledger
+from labelbus_ledger.job_rows import JobHead
+from labelbus_ledger.sample_rows import SampleRow
 from labelbus_ledger.tables import ENDED_STATES
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -48,19 +49,19 @@ class Watch:
         ids = [head.job_id for head in heads]
         now = self._clock()
         async with self._ledger.read() as conn:
-            keys = await ledger_rows.overdue(conn, ids, now=now)
+            keys = await sample_rows.overdue(conn, ids, now=now)
         if not keys:
             return
         wanted: dict[JobId, list[SampleId]] = {}
         for job_id, sample_id in keys:
             wanted.setdefault(job_id, []).append(sample_id)
         async with self._ledger.write() as conn:
-            await ledger_rows.lock_jobs(conn, wanted)
-            rows = await ledger_rows.lock_rows(conn, wanted)
+            await job_rows.lock_jobs(conn, wanted)
+            rows = await sample_rows.lock_rows(conn, wanted)
             changed = [self._overdue(row, now) for row in rows.values() if row.state not in ENDED_STATES]
-            await ledger_rows.save_rows(conn, changed)
+            await sample_rows.save_rows(conn, changed)
             failed = Counter(row.job_id for row in changed if row.state == "failed")
-            await ledger_rows.add_failures(conn, failed)
+            await job_rows.add_failures(conn, failed)
 
     async def pause_failing(self, head: JobHead) -> None:
         """Pause a job once too many of its samples failed."""
@@ -71,10 +72,10 @@ class Watch:
             if job is None or not await _fails(conn, head, job.submit.failure_limit):
                 return
         async with self._ledger.write() as conn:
-            now = await ledger_rows.job_head(conn, head.job_id, lock=True)
+            now = await job_rows.job_head(conn, head.job_id, lock=True)
             if now is None or not now.runs or not await _fails(conn, now, job.submit.failure_limit):
                 return
-            counts = await ledger_rows.counts(conn, head.job_id)
+            counts = await sample_rows.counts(conn, head.job_id)
             ended = sum(counts.get(state, 0) for state in ENDED_STATES)
             reason = f"{now.failures} of {ended} samples failed, the limit of this job."
             now = await pause(conn, now, reason, now=self._clock())
@@ -96,13 +97,13 @@ class Watch:
         if head.finish_sent_at is not None and now - head.finish_sent_at < self._finish_again_s:
             return
         async with self._ledger.read() as conn:
-            if await ledger_rows.any_in(conn, head.job_id):
+            if await sample_rows.any_in(conn, head.job_id):
                 return
         async with self._ledger.write() as conn:
-            locked = await ledger_rows.job_head(conn, head.job_id, lock=True)
+            locked = await job_rows.job_head(conn, head.job_id, lock=True)
             if locked is None or not locked.runs or locked.run != head.run:
                 return
-            locked = await ledger_rows.change_job(
+            locked = await job_rows.change_job(
                 conn, locked, state="finishing", finish_sent_at=now, changed_at=now
             )
             job = await self._recipes.job(conn, locked)
@@ -111,22 +112,22 @@ class Watch:
 
     async def _cancel(self, head: JobHead) -> None:
         async with self._ledger.write() as conn:
-            locked = await ledger_rows.job_head(conn, head.job_id, lock=True)
+            locked = await job_rows.job_head(conn, head.job_id, lock=True)
             if locked is None or locked.state != "cancelling" or await self._is_writing(conn, locked):
                 return
-            await ledger_rows.take_back(conn, head.job_id)
+            await sample_rows.take_back(conn, head.job_id)
             now = self._clock()
-            locked = await ledger_rows.change_job(
+            locked = await job_rows.change_job(
                 conn, locked, state="cancelled", selected=True, changed_at=now, ended_at=now
             )
-            await self._publish([announce.finished(locked, await ledger_rows.counts(conn, head.job_id))])
+            await self._publish([announce.finished(locked, await sample_rows.counts(conn, head.job_id))])
 
     async def _is_writing(self, conn: AsyncConnection, head: JobHead) -> bool:
         """Tell whether a write is under way, or may have been: its answer gets a moment to arrive."""
-        if await ledger_rows.any_claim(conn, head.job_id):
+        if await sample_rows.any_claim(conn, head.job_id):
             return True
         waited = self._clock() - head.changed_at >= _WRITES_ANSWERED_S
-        return not waited and await ledger_rows.any_in(conn, head.job_id, ("writing",))
+        return not waited and await sample_rows.any_in(conn, head.job_id, ("writing",))
 
 
 async def _fails(conn: AsyncConnection, head: JobHead, limit: FailureLimit) -> bool:
@@ -135,4 +136,4 @@ async def _fails(conn: AsyncConnection, head: JobHead, limit: FailureLimit) -> b
         return False
     if not limit.share:
         return True
-    return not await ledger_rows.has_more_ended(conn, head.job_id, int(head.failures / limit.share))
+    return not await sample_rows.has_more_ended(conn, head.job_id, int(head.failures / limit.share))

@@ -16,7 +16,7 @@ from labelbus_contracts.v1.commands import AddSamples, SubmitJob
 from labelbus_contracts.v1.message import Message
 from labelbus_dispatcher.api import create_api
 from labelbus_dispatcher.testing import BASE, submit_job
-from labelbus_ledger import dispatcher as ledger_rows
+from labelbus_ledger import job_rows, sample_rows
 from labelbus_ledger.engine import Ledger, LedgerSettings, upgrade
 from labelbus_ledger.secrets import SecretStore, new_key
 from labelbus_ledger.tables import JobState, proposals
@@ -69,16 +69,16 @@ async def store(settings: LedgerSettings, state: JobState = "finished") -> None:
     ledger = await Ledger.open(settings)
     submit = submit_job(job_id=JOB, mode="preview", secret="ledger:main", selection=Selection(ids=(1, 2)))
     async with ledger.write() as conn:
-        await ledger_rows.insert_job(ledger, conn, submit, carrier="kafka:here", state=state, now=1.0)
-        head = await ledger_rows.job_head(conn, JOB)
+        await job_rows.insert_job(ledger, conn, submit, carrier="kafka:here", state=state, now=1.0)
+        head = await job_rows.job_head(conn, JOB)
         assert head is not None
-        await ledger_rows.insert_samples(ledger, conn, head, (1, 2))
+        await sample_rows.insert_samples(ledger, conn, head, (1, 2))
         ended = 3.0 if state == "finished" else None
-        await ledger_rows.change_job(conn, head, total=2, selected=True, started_at=2.0, ended_at=ended)
-        rows = await ledger_rows.lock_rows(conn, {JOB: [SampleId(1), SampleId(2)]})
+        await job_rows.change_job(conn, head, total=2, selected=True, started_at=2.0, ended_at=ended)
+        rows = await sample_rows.lock_rows(conn, {JOB: [SampleId(1), SampleId(2)]})
         one, two = rows.values()
         failed = replace(two, state="failed", code="gone", reason="Sample 2 is gone.")
-        await ledger_rows.save_rows(conn, [replace(one, state="proposed"), failed])
+        await sample_rows.save_rows(conn, [replace(one, state="proposed"), failed])
         draft = LabelSet(label=ClassLabel(label="cat")).model_dump_json()
         row = {"job_id": JOB, "sample_id": 1, "project_id": 7, "run": 1, "proposed_at": 2.0}
         await conn.execute(proposals.insert().values(**row, base=BASE.model_dump_json(), draft=draft))

@@ -14,8 +14,8 @@ from labelbus_cli.plan import Wish
 from labelbus_contracts.ids import JobId, ProjectId, SecretName
 from labelbus_contracts.jobs import ActionSpec, StepSpec
 from labelbus_contracts.labels import BoundingBox
-from labelbus_ledger.dispatcher import fingerprint
 from labelbus_ledger.engine import Ledger, LedgerSettings
+from labelbus_ledger.job_rows import fingerprint
 from labelbus_ledger.tables import leases
 from pydantic import SecretStr
 

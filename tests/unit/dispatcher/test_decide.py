@@ -14,7 +14,8 @@ from labelbus_contracts.v1 import commands, events
 from labelbus_contracts.v1.message import Message
 from labelbus_dispatcher.decide import Job, Limits, decide, holds, outgoing, overdue
 from labelbus_dispatcher.testing import action, answer, failed, labeled, submit_job, written
-from labelbus_ledger.dispatcher import JobHead, SampleRow
+from labelbus_ledger.job_rows import JobHead
+from labelbus_ledger.sample_rows import SampleRow
 from labelbus_ledger.tables import ENDED_STATES
 
 LIMITS = Limits()

@@ -8,7 +8,7 @@ import pytest
 from labelbus_contracts.v1 import commands
 from labelbus_dispatcher.api import create_api
 from labelbus_dispatcher.testing import submit_job
-from labelbus_ledger import dispatcher as ledger_rows
+from labelbus_ledger import job_rows
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.tokens import Tokens
 from labelbus_runtime.errors import Unavailable
@@ -44,7 +44,7 @@ async def store(ledger: Ledger, state: str = "running", **changes: object) -> No
     """Put a job in the ledger, as if a dispatcher had taken it."""
     async with ledger.write() as conn:
         submit = submit_job(**changes)
-        await ledger_rows.insert_job(ledger, conn, submit, carrier="test", state=state, now=1.0)  # type: ignore[arg-type]
+        await job_rows.insert_job(ledger, conn, submit, carrier="test", state=state, now=1.0)  # type: ignore[arg-type]
 
 
 async def test_a_submitted_job_is_published(api: httpx.AsyncClient, carrier: CollectingCarrier) -> None:

@@ -9,8 +9,9 @@ from labelbus_dispatcher.decide import Job, Limits, decide, outgoing
 from labelbus_dispatcher.handler import with_way_on
 from labelbus_dispatcher.testing import LABELERS, action, failed, submit_job
 from labelbus_ledger import spending
-from labelbus_ledger.dispatcher import JobHead, SampleRow, fingerprint
 from labelbus_ledger.engine import Ledger
+from labelbus_ledger.job_rows import JobHead, fingerprint
+from labelbus_ledger.sample_rows import SampleRow
 
 JOB = JobId("job")
 HEAD = JobHead(

@@ -23,7 +23,7 @@ from labelbus_dispatcher.testing import (
     make_world,
     submit_job,
 )
-from labelbus_ledger import dispatcher as ledger_rows
+from labelbus_ledger import job_rows, sample_rows
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.leases import Lease
 from labelbus_ledger.tables import claims, proposals, splits
@@ -213,9 +213,9 @@ async def test_what_nobody_answers_is_sent_again(world: World) -> None:
     await world.submit(selection=Selection(ids=(1,)))
     await run_until(world.labels_sent)
     async with world.ledger.write() as conn:
-        rows = await ledger_rows.lock_rows(conn, {JOB: [SampleId(1)]})
+        rows = await sample_rows.lock_rows(conn, {JOB: [SampleId(1)]})
         late = [replace(row, deadline_at=1.0, state="labeling") for row in rows.values()]
-        await ledger_rows.save_rows(conn, late)
+        await sample_rows.save_rows(conn, late)
     assert await world.states() == {"committed": 1}
 
 
@@ -343,12 +343,12 @@ async def test_a_job_is_taken_over_once(world: World) -> None:
     await world.submit()
     await world.states()
     async with world.ledger.read() as conn:
-        head = await ledger_rows.job_head(conn, JOB)
+        head = await job_rows.job_head(conn, JOB)
     assert head is not None
     taken = []
     for carrier in ("faster", "slower"):
         async with world.ledger.write() as conn:
-            taken.append(await ledger_rows.take_over(conn, head, carrier=carrier, now=0.0))
+            taken.append(await sample_rows.take_over(conn, head, carrier=carrier, now=0.0))
     assert taken == [True, False]
 
 
@@ -381,9 +381,9 @@ async def test_a_fresh_base_travels_with_the_command(world: World) -> None:
 
 def test_the_fingerprint_tells_what_a_job_does() -> None:
     """Another id or submitter is the same job; another step is not."""
-    one = ledger_rows.fingerprint(submit_job())
-    assert one == ledger_rows.fingerprint(submit_job(job_id="x", id="x", submitted_by="me"))
-    assert one != ledger_rows.fingerprint(submit_job(action=action("two")))
+    one = job_rows.fingerprint(submit_job())
+    assert one == job_rows.fingerprint(submit_job(job_id="x", id="x", submitted_by="me"))
+    assert one != job_rows.fingerprint(submit_job(action=action("two")))
 
 
 @on_both_databases

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1 import events
 from labelbus_dispatcher.testing import World, failed
-from labelbus_ledger import dispatcher as ledger_rows
-from labelbus_ledger.dispatcher import JobHead
+from labelbus_ledger import job_rows, sample_rows
 from labelbus_ledger.engine import Ledger
+from labelbus_ledger.job_rows import JobHead
 from labelbus_runtime.testing import run_until
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,8 +29,8 @@ async def test_an_event_that_waits_for_a_command_keeps_it_from_no_sample(world: 
     """Both lock the job first, so that neither is broken off as a deadlock's victim."""
     event = await in_flight(world, permanent=True)
     async with command_under_way(world.ledger, event, world) as (conn, head):
-        await ledger_rows.take_back(conn, head.job_id)
-        await ledger_rows.change_job(conn, head, state="paused", desired_state="pause")
+        await sample_rows.take_back(conn, head.job_id)
+        await job_rows.change_job(conn, head, state="paused", desired_state="pause")
     standing = await world.becomes("paused")
     assert (standing.head.failures, standing.counts) == (0, {"pending": 3})  # of an attempt that is over
 
@@ -39,7 +39,7 @@ async def test_a_pause_undoes_no_cancel_of_the_same_moment(world: World) -> None
     """An event that would pause its job decides by the job as the command before it left it."""
     event = await in_flight(world, scope="job", reason="The key was revoked.")
     async with command_under_way(world.ledger, event, world) as (conn, head):
-        await ledger_rows.change_job(conn, head, state="cancelling", desired_state="cancel")
+        await job_rows.change_job(conn, head, state="cancelling", desired_state="cancel")
     await world.becomes("cancelled")
 
 
@@ -57,7 +57,7 @@ async def in_flight(world: World, **more: object) -> events.SampleFailed:
 async def counts(world: World) -> dict[str, int]:
     """Return the job's samples by state."""
     async with world.ledger.read() as conn:
-        return await ledger_rows.counts(conn, JOB)
+        return await sample_rows.counts(conn, JOB)
 
 
 @asynccontextmanager
@@ -66,7 +66,7 @@ async def command_under_way(
 ) -> AsyncIterator[tuple[AsyncConnection, JobHead]]:
     """Hold the job as a command does while the event comes; go on once the event waits."""
     async with asyncio.timeout(30), asyncio.TaskGroup() as group, ledger.write() as conn:
-        head = await ledger_rows.job_head(conn, JOB, lock=True)
+        head = await job_rows.job_head(conn, JOB, lock=True)
         assert head is not None
         group.create_task(_handled(world, event))
         while not await _somebody_waits(ledger):  # noqa: ASYNC110 - the server tells nobody

@@ -9,7 +9,8 @@ from labelbus_contracts.ids import JobId, ProjectId, SampleId
 from labelbus_contracts.v1 import commands, events
 from labelbus_dispatcher.decide import Job, Limits, decide, outgoing
 from labelbus_dispatcher.testing import World, answer, labeled, submit_job, video_found
-from labelbus_ledger.dispatcher import JobHead, SampleRow
+from labelbus_ledger.job_rows import JobHead
+from labelbus_ledger.sample_rows import SampleRow
 from labelbus_ledger.tables import splits
 
 from .test_dispatcher_flow import on_both_databases

@@ -7,7 +7,7 @@ from labelbus_contracts.v1 import commands, events
 from labelbus_contracts.v1.message import message_id
 from labelbus_dispatcher.commands import JobCommands
 from labelbus_dispatcher.testing import LABELERS, action, submit_job
-from labelbus_ledger import dispatcher as ledger_rows
+from labelbus_ledger import job_rows, sample_rows
 from labelbus_ledger.engine import Ledger
 
 JOB = JobId("job")
@@ -46,10 +46,10 @@ async def test_ids_that_come_twice_join_once(handler: JobCommands, ledger: Ledge
     for command in (submit_job(selection=Selection(ids=(1, 2, 3), more_follow=True)), add, add):
         assert not await handler.handle(command)
     async with ledger.read() as conn:
-        head = await ledger_rows.job_head(conn, JOB)
+        head = await job_rows.job_head(conn, JOB)
         assert head is not None
         assert (head.total, head.selected) == (5, True)
-        assert await ledger_rows.counts(conn, JOB) == {"pending": 5}
+        assert await sample_rows.counts(conn, JOB) == {"pending": 5}
 
 
 async def test_a_cancel_before_its_job_leaves_a_tombstone(handler: JobCommands, ledger: Ledger) -> None:

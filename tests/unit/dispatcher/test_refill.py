@@ -12,7 +12,7 @@ from labelbus_contracts.v1.message import Message
 from labelbus_dispatcher.recipes import Recipes
 from labelbus_dispatcher.refill import Refill
 from labelbus_dispatcher.testing import QUICK, World, labeled, make_world, submit_job
-from labelbus_ledger import dispatcher as ledger_rows
+from labelbus_ledger import job_rows, sample_rows
 from labelbus_ledger.engine import Ledger
 from labelbus_runtime.errors import Unavailable
 
@@ -46,7 +46,7 @@ class Stage:
         )
         await self.world.dispatcher.commands.handle(submit)
         async with self.world.ledger.read() as conn:
-            head = await ledger_rows.job_head(conn, JobId(name))
+            head = await job_rows.job_head(conn, JobId(name))
         assert head is not None
         await self.world.dispatcher.selector.select(head)
 
@@ -57,9 +57,9 @@ class Stage:
         self.states.append(await self.counts("big"))
         if self.reopens:
             async with self.world.ledger.write() as conn:
-                head = await ledger_rows.job_head(conn, JobId("big"), lock=True)
+                head = await job_rows.job_head(conn, JobId("big"), lock=True)
                 assert head is not None
-                await ledger_rows.change_job(conn, head, run=head.run + 1)
+                await job_rows.change_job(conn, head, run=head.run + 1)
         if self.away:
             raise Unavailable("The broker is away.")
         self.sent += mine
@@ -73,7 +73,7 @@ class Stage:
     async def counts(self, name: str) -> dict[str, int]:
         """Count a job's rows by state."""
         async with self.world.ledger.read() as conn:
-            return await ledger_rows.counts(conn, JobId(name))
+            return await sample_rows.counts(conn, JobId(name))
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from labelbus_dispatcher.refill import Refill
 from labelbus_dispatcher.selection import Publish
 from labelbus_dispatcher.testing import QUICK, World, labeled, make_world, submit_job, written
 from labelbus_dispatcher.watch import Watch
-from labelbus_ledger import dispatcher as ledger_rows
-from labelbus_ledger.dispatcher import JobHead
+from labelbus_ledger import job_rows
 from labelbus_ledger.engine import Ledger
+from labelbus_ledger.job_rows import JobHead
 from labelbus_ledger.tables import samples
 
 JOB = JobId("job")
@@ -24,7 +24,7 @@ JOB = JobId("job")
 async def head_of(world: World) -> JobHead:
     """Return the job's row."""
     async with world.ledger.read() as conn:
-        head = await ledger_rows.job_head(conn, JOB)
+        head = await job_rows.job_head(conn, JOB)
     assert head is not None
     return head
 
@@ -93,7 +93,7 @@ async def test_a_job_pauses_at_its_share_of_failures(
         for name, ids in (("failed", range(failed)), ("committed", range(failed, failed + committed))):
             of_job = (samples.c.job_id == JOB, samples.c.sample_id.in_(ids))
             await conn.execute(sa.update(samples).where(*of_job).values(state=name))
-        await ledger_rows.add_failures(conn, {JOB: failed})
+        await job_rows.add_failures(conn, {JOB: failed})
 
     async def publish(messages: Sequence[Message]) -> None:
         said.extend(messages)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import sqlalchemy as sa
 from labelbus_contracts.ids import JobId
-from labelbus_ledger import dispatcher, reports
+from labelbus_ledger import job_rows, reports, sample_rows
 from labelbus_ledger.answers import AnswerKey, kept_answers
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.tables import metadata, samples
@@ -15,13 +15,13 @@ Question = Callable[[AsyncConnection], Awaitable[object]]
 JOB = JobId("job")
 KEYS = [AnswerKey("openai", model, f"{digest:064}") for model in ("a", "b") for digest in range(20)]
 ASKED: dict[str, Question] = {
-    "unfinished jobs of a carrier": lambda conn: dispatcher.open_jobs(conn, "kafka:here"),
-    "jobs whose process is gone": lambda conn: dispatcher.abandoned(conn, now=0.0, not_by="embedded:me"),
-    "samples in flight": dispatcher.in_flight,
-    "samples to send": lambda conn: dispatcher.pending(conn, JOB, 0, after=-1, now=0.0, most=100),
-    "samples that nobody answered": lambda conn: dispatcher.overdue(conn, [JOB], now=0.0),
-    "whether a job has open samples": lambda conn: dispatcher.any_in(conn, JOB),
-    "whether many have ended": lambda conn: dispatcher.has_more_ended(conn, JOB, 200),
+    "unfinished jobs of a carrier": lambda conn: job_rows.open_jobs(conn, "kafka:here"),
+    "jobs whose process is gone": lambda conn: job_rows.abandoned(conn, now=0.0, not_by="embedded:me"),
+    "samples in flight": sample_rows.in_flight,
+    "samples to send": lambda conn: sample_rows.pending(conn, JOB, 0, after=-1, now=0.0, most=100),
+    "samples that nobody answered": lambda conn: sample_rows.overdue(conn, [JOB], now=0.0),
+    "whether a job has open samples": lambda conn: sample_rows.any_in(conn, JOB),
+    "whether many have ended": lambda conn: sample_rows.has_more_ended(conn, JOB, 200),
     "the newest jobs": lambda conn: reports.list_jobs(conn, limit=20),
     "jobs by how their ids begin": lambda conn: reports.list_jobs(conn, prefix="0a", limit=6),
     "how far a job is": lambda conn: reports.progress(conn, JOB),
@@ -81,4 +81,4 @@ async def test_ended_samples_are_counted_as_far_as_asked(ledger: Ledger, than: i
     ]
     async with ledger.write() as conn:
         await conn.execute(sa.insert(samples), rows)
-        assert await dispatcher.has_more_ended(conn, JOB, than) is more
+        assert await sample_rows.has_more_ended(conn, JOB, than) is more
