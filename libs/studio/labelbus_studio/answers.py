@@ -2,9 +2,7 @@
 
 import json
 import re
-import socket
-import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,6 +20,7 @@ from labelbus_studio.errors import (
     StudioRefused,
     StudioUnavailable,
 )
+from labelbus_studio.reaching import cause_of
 
 Json = dict[str, object]
 Param = str | int | float | bool | None
@@ -49,7 +48,6 @@ _ABOUT_JOB = re.compile(
     re.IGNORECASE,
 )
 
-_UNTRUSTED = "its certificate is not trusted. Set SSL_CERT_FILE to the certificates of your organisation"
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -153,33 +151,10 @@ def unreachable(call: Call, error: Exception) -> Fault:
     """Map what the HTTP client raises, by its type: the texts of some show header values."""
     undone = isinstance(error, _NEVER_SENT)
     doubt = "" if undone or call.repeatable else " It may have been done: look before repeating it."
-    text = f"Studio cannot be reached ({type(error).__name__} at {call.subject}){_why(error)}.{doubt}"
+    why = cause_of(error, "EI_API_ENDPOINT")
+    told = f": {why}" if why else "."
+    text = f"Studio cannot be reached ({type(error).__name__} at {call.subject}){told}{doubt}"
     return Fault(StudioUnavailable(text), undone=undone)
-
-
-def _why(error: BaseException) -> str:
-    """Say what is behind an error of the connection, by causes that know nothing of headers."""
-    for cause in _causes(error):
-        match cause:
-            case ssl.SSLCertVerificationError():
-                return f": {_UNTRUSTED}"
-            case ssl.SSLError():
-                return ": it does not speak TLS as https needs it. Check EI_API_ENDPOINT"
-            case socket.gaierror():
-                return ": its host is not known. Check EI_API_ENDPOINT and the network"
-            case ConnectionRefusedError():
-                return ": nobody listens there. Check EI_API_ENDPOINT"
-    return ""
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all that it came from."""
-    yield error
-    if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from _causes(one)
-    if (cause := error.__cause__ or error.__context__) is not None:
-        yield from _causes(cause)
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:

@@ -15,6 +15,7 @@ from typing import Final
 import httpx
 from labelbus_runtime.errors import RetryLater, SampleRefused
 from labelbus_studio.lanes import lanes_to
+from labelbus_studio.reaching import cause_of
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
 from labelbus_audio.clips import wav_of
@@ -153,7 +154,9 @@ class RemoteEars:
         except (httpx.TransportError, TimeoutError) as error:
             if isinstance(error, _IN_TIME):
                 raise RetryLater(f"{name} did not answer in time.", code=UNANSWERED) from error
-            fact = f"{name} cannot be reached: {type(error).__name__}. Check {self._place.variable}."
+            variable = self._place.variable
+            why = cause_of(error, variable) or f"{type(error).__name__}. Check {variable}."
+            fact = f"{name} cannot be reached: {why}"
             raise RetryLater(fact, code="engine-unreachable") from error
         except httpx.InvalidURL as error:
             fact = f"{self._place.variable} is no valid address. Correct it."

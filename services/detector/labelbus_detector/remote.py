@@ -14,6 +14,7 @@ from typing import Final
 import httpx
 from labelbus_runtime.errors import RetryLater, SampleRefused, SettingsError
 from labelbus_studio.lanes import lanes_to
+from labelbus_studio.reaching import cause_of
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from labelbus_detector.detections import Detected, Detection, Query
@@ -125,7 +126,8 @@ class RemoteDetector:
             fact = f"The detection endpoint did not answer within {patience_s:g} s."
             raise RetryLater(fact, code="endpoint-timeout") from error
         except httpx.TransportError as error:
-            fact = f"The detection endpoint cannot be reached: {type(error).__name__}. Check BEAM_ENDPOINT."
+            why = cause_of(error, "BEAM_ENDPOINT") or f"{type(error).__name__}. Check BEAM_ENDPOINT."
+            fact = f"The detection endpoint cannot be reached: {why}"
             raise RetryLater(fact, code="endpoint-unreachable") from error
         except httpx.InvalidURL as error:
             fact = "BEAM_ENDPOINT is no valid address. Correct it and resume the job."

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+import ssl
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -149,6 +150,19 @@ async def test_an_unreachable_endpoint_is_tried_later() -> None:
 
 def _refuse(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("refused", request=request)
+
+
+async def test_an_untrusted_certificate_is_told() -> None:
+    """A detector behind a certificate of one's own organisation says what to set."""
+
+    def distrust(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("no", request=request) from ssl.SSLCertVerificationError("self-signed")
+
+    detector = RemoteDetector(settings("https://owl.example/"), transport=httpx.MockTransport(distrust))
+    await detector.open()
+    with pytest.raises(RetryLater, match="SSL_CERT_FILE"):
+        await detector.detect(QUERY)
+    await detector.close()
 
 
 async def test_the_key_is_never_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
