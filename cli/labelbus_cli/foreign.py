@@ -11,6 +11,9 @@ from pydantic_core import PydanticSerializationError
 from labelbus_cli.errors import BadInput, CommandError
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+_WRONG_PLACE: Final = (
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
+)  # fmt: skip
 
 
 def understood(error: Exception) -> CommandError | None:
@@ -29,6 +32,9 @@ def understood(error: Exception) -> CommandError | None:
         case OSError() if error.errno in _NO_ROOM:
             where = f" for {error.filename}" if error.filename else " to write on"
             return CommandError(f"The disk has no room left{where}. Free some, and run the command again.")
+        case OSError() if error.filename and error.errno in _WRONG_PLACE:
+            fact = f"{error.filename} cannot be used: {error.strerror}."
+            return CommandError(f"{fact} Name another place, or give this user access to it.")
         case ExceptionGroup():
             known = [understood(one) for one in error.exceptions]
             return known[0] if known and all(known) else None

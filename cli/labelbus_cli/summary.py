@@ -31,7 +31,7 @@ def print_ending(
 
 def last_lines(job: JobRow, progress: Progress, ending: Ending, *, interrupted: bool) -> list[str]:
     """Return what follows labels and failures: that there are none, disabled samples, what to do next."""
-    said = (_of_nothing(progress, ending), _of_disabled(ending.disabled, job), _of_videos(ending.videos))
+    said = (_of_nothing(job, progress, ending), _of_disabled(ending.disabled, job), _of_videos(ending.videos))
     return [*filter(None, said), closing(job, progress, interrupted=interrupted)]
 
 
@@ -62,10 +62,12 @@ def _print_failures(console: Console, groups: Sequence[FailureGroup], *, most: i
     console.print(table)
 
 
-def _of_nothing(progress: Progress, ending: Ending) -> str:
-    """Return what is said where samples ended well and none has a label; else nothing."""
+def _of_nothing(job: JobRow, progress: Progress, ending: Ending) -> str:
+    """Return what is said of a finished job none of whose samples has a label; nothing of others."""
     ended_well = progress.counts.get("proposed", 0) + progress.counts.get("committed", 0)
-    return "None of the samples has a label, before or after." if ended_well and not ending.labels else ""
+    if ending.labels or not ended_well or not job.state.startswith("finished"):
+        return ""
+    return "None of the samples has a label, before or after."
 
 
 def _of_disabled(count: int, job: JobRow) -> str:

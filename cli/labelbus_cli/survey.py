@@ -28,7 +28,8 @@ class Survey:
         lacking = f", {self.unknown} not in the project" if self.unknown else ""
         if self.of is not None:
             return f"{self.total} random samples of {self.of}, of which {self.labeled} have labels already"
-        return f"{self.total} samples, {self.labeled} of them have labels already{lacking}"
+        samples = "1 sample" if self.total == 1 else f"{self.total} samples"
+        return f"{samples}, {self.labeled} of them have labels already{lacking}"
 
 
 async def survey(session: Session, wish: Wish) -> Survey:

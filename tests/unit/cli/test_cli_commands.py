@@ -60,6 +60,13 @@ def test_a_full_disk_under_the_output_is_said() -> None:
     assert len(said.stderr.splitlines()) == 1
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """No traceback where a path leads nowhere."""
+    (tmp_path / "file").touch()
+    said = labelbus("demo", "--folder", str(tmp_path / "file" / "folder"))
+    assert (said.exit_code, "file/folder cannot be used: Not a directory." in said.output) == (1, True)
+
+
 def test_every_command_has_help() -> None:
     """No group or command fails to describe itself."""
     for group in ("run", "actions", "jobs", "block", "submit", "serve", "start", "ledger", "secrets", "demo"):
