@@ -23,7 +23,7 @@ from labelbus_labeling.labeler import Registration
 from labelbus_labeling.paid.answer import PaidDesk
 from labelbus_labeling.paid.rate_settings import RateSettings
 from labelbus_labeling.service import LabelerService
-from labelbus_ledger import job_rows, sample_rows
+from labelbus_ledger import job_rows, job_samples
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.dead_letters import LedgerDeadLetters
 from labelbus_ledger.engine import Ledger
@@ -156,7 +156,7 @@ class Embedded:
             if head is None:
                 return False
             now = time.time()
-            is_ours = await sample_rows.take_over(connection, head, carrier=self.carrier_id, now=now)
+            is_ours = await job_samples.take_over(connection, head, carrier=self.carrier_id, now=now)
         if is_ours:
             await lapse_claims(self._ledger, head.carrier)
         return is_ours

@@ -3,7 +3,7 @@
 import time
 
 from labelbus_contracts.ids import JobId
-from labelbus_ledger import job_rows, sample_rows
+from labelbus_ledger import job_rows, job_samples
 from labelbus_ledger.engine import Ledger
 
 
@@ -18,6 +18,6 @@ async def adopt(ledger: Ledger, carrier_id: str) -> tuple[JobId, ...]:
     taken: list[JobId] = []
     for head in heads:
         async with ledger.write() as conn:
-            if await sample_rows.take_over(conn, head, carrier=carrier_id, now=now):
+            if await job_samples.take_over(conn, head, carrier=carrier_id, now=now):
                 taken.append(head.job_id)
     return tuple(taken)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from labelbus_contracts.ids import ProjectId, SampleId
-from labelbus_ledger import sample_rows
+from labelbus_ledger import job_samples
 from labelbus_ledger import endings, reports
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.endings import Ending
@@ -63,7 +63,7 @@ def router(ledger: Ledger, access: StudioAccess | None) -> APIRouter:
         """Return the picture of one of the job's samples, read from Studio with the job's key."""
         job = await job_of(ledger, job_id)
         async with ledger.read() as conn:
-            known = await sample_rows.known_ids(conn, job.submit.job_id, [sample_id])
+            known = await job_samples.known_ids(conn, job.submit.job_id, [sample_id])
         if not known or access is None:
             raise problems.problem(404, f"Job {job_id} has no picture of sample {sample_id}.")
         return await _picture(access, job, SampleId(sample_id))

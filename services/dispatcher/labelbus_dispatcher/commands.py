@@ -7,7 +7,7 @@ from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1 import commands
 from labelbus_contracts.v1.message import Message
 from labelbus_labeling.labeler import Registration
-from labelbus_ledger import job_rows, sample_rows, spending
+from labelbus_ledger import job_rows, job_samples, sample_rows, spending
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.instances import capacities
 from labelbus_ledger.job_rows import JobHead
@@ -111,14 +111,14 @@ class JobCommands:
     async def _append(
         self, conn: AsyncConnection, head: JobHead, ids: tuple[int, ...], *, last: bool
     ) -> None:
-        added = await sample_rows.insert_samples(self._ledger, conn, head, ids)
+        added = await job_samples.insert_samples(self._ledger, conn, head, ids)
         await job_rows.change_job(conn, head, total=head.total + added, selected=last)
 
     async def _add(self, conn: AsyncConnection, head: JobHead, message: commands.AddSamples) -> Answer:
         if head.selected or head.has_ended:
             if head.state == "cancelled":
                 return ()
-            known = set(message.ids) <= await sample_rows.known_ids(conn, head.job_id, message.ids)
+            known = set(message.ids) <= await job_samples.known_ids(conn, head.job_id, message.ids)
             reason = f"Job {head.job_id} takes no further samples. Submit another job for them."
             return () if known else (announce.refused(message, reason),)
         await self._append(conn, head, message.ids, last=message.last)
@@ -173,8 +173,8 @@ class JobCommands:
             submit = await job_rows.submit_of(conn, head.job_id)
             if submit is None:
                 return ()
-            await sample_rows.take_back(conn, head.job_id)
-            await sample_rows.reopen_failed(
+            await job_samples.take_back(conn, head.job_id)
+            await job_samples.reopen_failed(
                 conn, head.job_id, source=submit.source_job_id, steps=len(submit.action.places)
             )
         await run_again(conn, head, run=head.run + again, now=self._clock())

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from labelbus_contracts.ids import JobId, SampleId
 from labelbus_contracts.v1 import events
 from labelbus_contracts.v1.message import Message
-from labelbus_ledger import job_rows, sample_rows
+from labelbus_ledger import job_rows, job_samples, sample_rows
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.job_rows import JobHead
 from labelbus_ledger.sample_rows import SampleRow
@@ -84,7 +84,7 @@ class SampleEvents:
             return
         written = await sample_rows.frames_of(conn, head.project_id, {event.sample_id for event in found})
         frames = [*(frame for event in found for frame in event.frames), *written]
-        added = await sample_rows.insert_samples(self._ledger, conn, head, frames)
+        added = await job_samples.insert_samples(self._ledger, conn, head, frames)
         state = "running" if added and head.state == "finishing" else head.state
         await job_rows.change_job(conn, head, total=head.total + added, state=state)
 

@@ -14,7 +14,7 @@ from typing import Final
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1.commands import CancelJob, SubmitJob
 from labelbus_contracts.v1.message import Message, message_id
-from labelbus_ledger import job_rows, keepers, sample_rows, spending
+from labelbus_ledger import job_rows, job_samples, keepers, spending
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.job_rows import JobHead
 from labelbus_ledger.keepers import Keeper
@@ -149,9 +149,9 @@ class Keeping:
             return
         what = {name: getattr(submit, name) for name in ("secret", "action", "studio_job_id")}
         head = await job_rows.change_submit(conn, head, known.model_copy(update=what))
-        await sample_rows.take_back(conn, head.job_id)
+        await job_samples.take_back(conn, head.job_id)
         if submit.mode == "preview" and submit.studio_job_id != known.studio_job_id:
-            await sample_rows.stage_again(conn, head.job_id, steps=len(submit.action.places))
+            await job_samples.stage_again(conn, head.job_id, steps=len(submit.action.places))
         if submit.cap_usd is not None:
             await spending.set_cap(self._ledger, conn, head.job_id, submit.cap_usd)
         await run_again(conn, head, run=head.run, now=self._clock())

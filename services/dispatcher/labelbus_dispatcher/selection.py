@@ -10,7 +10,7 @@ from labelbus_contracts.labels import Base, SampleKind
 from labelbus_contracts.v1.commands import SubmitJob
 from labelbus_contracts.v1.message import Message
 from labelbus_labeling.labeler import Registration
-from labelbus_ledger import job_rows, sample_rows
+from labelbus_ledger import job_rows, job_samples
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.job_rows import JobHead
 from labelbus_runtime.errors import LabelbusError, RetryLater
@@ -136,7 +136,7 @@ class Selector:
                 now = await self._selecting(conn, head)
                 if now is None:
                     return
-                added, last = await sample_rows.copy_proposals(
+                added, last = await job_samples.copy_proposals(
                     self._ledger, conn, now, submit.source_job_id, after=after, step=steps
                 )
                 after = last
@@ -154,7 +154,7 @@ class Selector:
             now = await self._selecting(conn, head)
             if now is None:
                 return False
-            added = await sample_rows.insert_samples(self._ledger, conn, now, ids)
+            added = await job_samples.insert_samples(self._ledger, conn, now, ids)
             await job_rows.change_job(conn, now, total=now.total + added, cursor=cursor)
         self._wake()
         return True

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from labelbus_contracts.ids import JobId, SampleId
 from labelbus_contracts.jobs import FailureLimit
-from labelbus_ledger import job_rows, sample_rows
+from labelbus_ledger import job_rows, job_samples, sample_rows
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.job_rows import JobHead
 from labelbus_ledger.sample_rows import SampleRow
@@ -115,7 +115,7 @@ class Watch:
             locked = await job_rows.job_head(conn, head.job_id, lock=True)
             if locked is None or locked.state != "cancelling" or await self._is_writing(conn, locked):
                 return
-            await sample_rows.take_back(conn, head.job_id)
+            await job_samples.take_back(conn, head.job_id)
             now = self._clock()
             locked = await job_rows.change_job(
                 conn, locked, state="cancelled", selected=True, changed_at=now, ended_at=now

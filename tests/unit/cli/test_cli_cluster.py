@@ -16,7 +16,7 @@ from labelbus_contracts.v1.commands import AddSamples, SubmitJob
 from labelbus_contracts.v1.message import Message
 from labelbus_dispatcher.api import create_api
 from labelbus_dispatcher.testing import BASE, submit_job
-from labelbus_ledger import job_rows, sample_rows
+from labelbus_ledger import job_rows, job_samples, sample_rows
 from labelbus_ledger.engine import Ledger, LedgerSettings, upgrade
 from labelbus_ledger.secrets import SecretStore, new_key
 from labelbus_ledger.tables import JobState, proposals
@@ -72,7 +72,7 @@ async def store(settings: LedgerSettings, state: JobState = "finished") -> None:
         await job_rows.insert_job(ledger, conn, submit, carrier="kafka:here", state=state, now=1.0)
         head = await job_rows.job_head(conn, JOB)
         assert head is not None
-        await sample_rows.insert_samples(ledger, conn, head, (1, 2))
+        await job_samples.insert_samples(ledger, conn, head, (1, 2))
         ended = 3.0 if state == "finished" else None
         await job_rows.change_job(conn, head, total=2, selected=True, started_at=2.0, ended_at=ended)
         rows = await sample_rows.lock_rows(conn, {JOB: [SampleId(1), SampleId(2)]})

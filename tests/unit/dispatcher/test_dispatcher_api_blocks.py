@@ -9,7 +9,7 @@ from labelbus_contracts.jobs import ActionSpec, StepSpec
 from labelbus_contracts.v1 import commands
 from labelbus_dispatcher.api import create_api
 from labelbus_dispatcher.testing import submit_job
-from labelbus_ledger import actions, instances, job_rows, sample_rows
+from labelbus_ledger import actions, instances, job_rows, job_samples
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.secrets import SecretStore, new_key
@@ -79,7 +79,7 @@ async def stored(ledger: Ledger, *, samples: tuple[int, ...] = (), **changes: ob
         await job_rows.insert_job(ledger, conn, submit, carrier="kafka", state="running", now=1.0)
         head = await job_rows.job_head(conn, submit.job_id)
         assert head is not None
-        await sample_rows.insert_samples(ledger, conn, head, samples)
+        await job_samples.insert_samples(ledger, conn, head, samples)
 
 
 async def test_a_secret_is_sealed_and_never_shown(api: httpx.AsyncClient, store: SecretStore) -> None:

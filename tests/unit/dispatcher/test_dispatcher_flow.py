@@ -23,7 +23,7 @@ from labelbus_dispatcher.testing import (
     make_world,
     submit_job,
 )
-from labelbus_ledger import job_rows, sample_rows
+from labelbus_ledger import job_rows, job_samples, sample_rows
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.leases import Lease
 from labelbus_ledger.tables import claims, proposals, splits
@@ -348,7 +348,7 @@ async def test_a_job_is_taken_over_once(world: World) -> None:
     taken = []
     for carrier in ("faster", "slower"):
         async with world.ledger.write() as conn:
-            taken.append(await sample_rows.take_over(conn, head, carrier=carrier, now=0.0))
+            taken.append(await job_samples.take_over(conn, head, carrier=carrier, now=0.0))
     assert taken == [True, False]
 
 

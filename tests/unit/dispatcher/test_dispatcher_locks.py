@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.v1 import events
 from labelbus_dispatcher.testing import World, failed
-from labelbus_ledger import job_rows, sample_rows
+from labelbus_ledger import job_rows, job_samples, sample_rows
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.job_rows import JobHead
 from labelbus_runtime.testing import run_until
@@ -29,7 +29,7 @@ async def test_an_event_that_waits_for_a_command_keeps_it_from_no_sample(world: 
     """Both lock the job first, so that neither is broken off as a deadlock's victim."""
     event = await in_flight(world, permanent=True)
     async with command_under_way(world.ledger, event, world) as (conn, head):
-        await sample_rows.take_back(conn, head.job_id)
+        await job_samples.take_back(conn, head.job_id)
         await job_rows.change_job(conn, head, state="paused", desired_state="pause")
     standing = await world.becomes("paused")
     assert (standing.head.failures, standing.counts) == (0, {"pending": 3})  # of an attempt that is over

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 from labelbus_contracts.ids import JobId
-from labelbus_ledger import sample_rows
+from labelbus_ledger import job_samples
 from labelbus_ledger.engine import Ledger
 from labelbus_ledger.tables import proposals, samples
 
@@ -13,7 +13,7 @@ JOB = JobId("job")
 @pytest.fixture
 async def staged(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """Five proposed and five failed samples, by turns, with a proposal each; three to a statement."""
-    monkeypatch.setattr(sample_rows, "IDS_PER_STATEMENT", 3)
+    monkeypatch.setattr(job_samples, "IDS_PER_STATEMENT", 3)
     states = ["proposed", "failed"] * 5
     rows = [
         {"job_id": JOB, "sample_id": nr, "position": nr, "state": one}
@@ -38,7 +38,7 @@ async def _pending(ledger: Ledger) -> list[tuple[int, int, str | None, str | Non
 async def test_every_failed_sample_is_opened_again(staged: Ledger, source: JobId | None) -> None:
     """Whichever statement it falls into; one of a preview with its own proposal."""
     async with staged.write() as conn:
-        await sample_rows.reopen_failed(conn, JOB, source=source, steps=2)
+        await job_samples.reopen_failed(conn, JOB, source=source, steps=2)
     assert await _pending(staged) == [
         (nr, 2, f"b{nr}", f"d{nr}") if source else (nr, 0, None, None) for nr in range(2, 11, 2)
     ]
@@ -47,5 +47,5 @@ async def test_every_failed_sample_is_opened_again(staged: Ledger, source: JobId
 async def test_every_proposal_is_staged_again(staged: Ledger) -> None:
     """As it was, and no other sample."""
     async with staged.write() as conn:
-        assert await sample_rows.stage_again(conn, JOB, steps=2) == 5
+        assert await job_samples.stage_again(conn, JOB, steps=2) == 5
     assert await _pending(staged) == [(nr, 2, f"b{nr}", f"d{nr}") for nr in range(1, 11, 2)]
