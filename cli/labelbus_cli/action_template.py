@@ -67,7 +67,8 @@ def template(registration: Registration) -> str:
 
 
 def _parameter(name: str, info: FieldInfo) -> str:
-    about = ". ".join(part.rstrip(".") for part in (info.title, info.description) if part)
+    said = [part.rstrip(".") for part in (info.title, info.description) if part]
+    about = ". ".join(said).replace("?. ", "? ")
     about = f"{about or name} ({_kind(info)})."
     lines = [f"# {line}" for line in textwrap.wrap(about, 100)]
     value = _example(info)

@@ -8,6 +8,7 @@ from labelbus_cli.action_template import template
 from labelbus_cli.actions import read_action
 from labelbus_cli.errors import BadInput
 from labelbus_labeling.labeler import Registration
+from labelbus_labeling.registry import installed
 
 Labelers = dict[str, Registration]
 Fault = Callable[[str], str]
@@ -119,6 +120,11 @@ def test_an_empty_file_and_a_missing_one_are_refused(
     (tmp_path / "wide.yaml").write_bytes(GOOD.encode("utf-16"))
     with pytest.raises(BadInput, match="Save it as UTF-8"):
         read_action(tmp_path / "wide.yaml", labelers)
+
+
+def test_a_title_that_asks_keeps_its_mark() -> None:
+    """No full stop follows it."""
+    assert "re-label? The labels of" in template(installed()["relabel"])
 
 
 @pytest.mark.parametrize("name", ["owl-vit", "finder"])
