@@ -32,6 +32,5 @@ async def _lines(prefix: str) -> AsyncGenerator[str, None]:
         return
     async with opened_ledger() as ledger:
         job = await job_of(ledger, prefix)
-        async with ledger.read() as connection:
-            async for line in lines(connection, job):
-                yield line
+        async for line in lines(ledger, job):
+            yield line

@@ -2,29 +2,28 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Final
 
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labelbus_ledger import reports
+from labelbus_ledger.engine import Ledger
 from labelbus_ledger.remarks import Remark, remarks
-from labelbus_ledger.reports import JobRow, SampleChange
-
-_AT_ONCE: Final = 500
+from labelbus_ledger.reports import JobRow, Place, SampleChange
 
 
-async def lines(conn: AsyncConnection, job: JobRow) -> AsyncIterator[str]:
-    """Yield one line per proposed or committed sample; some hundred of them are held at a time."""
-    page: list[SampleChange] = []
-    async for change in reports.changes(conn, job.job_id):
-        page.append(change)
-        if len(page) == _AT_ONCE:
-            for line in await _page(conn, job, page):
-                yield line
-            page = []
-    for line in await _page(conn, job, page):
-        yield line
+async def lines(ledger: Ledger, job: JobRow) -> AsyncIterator[str]:
+    """Yield one line per proposed or committed sample; some hundred of them are held at a time.
+
+    Whoever takes them may take their time: between pages no connection to the ledger is held.
+    """
+    place: Place | None = Place()
+    while place is not None:
+        async with ledger.read() as conn:
+            page, place = await reports.page_of_changes(conn, job.job_id, place)
+            found = await _page(conn, job, page)
+        for line in found:
+            yield line
 
 
 async def _page(conn: AsyncConnection, job: JobRow, page: list[SampleChange]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Final
+from typing import Final, TypeAlias
 
 import sqlalchemy as sa
 from labelbus_contracts.jobs import JobMode
@@ -130,6 +130,21 @@ class Cost:
     cost_usd: float
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far one has read what a job stored: its commits first, then its proposals, each by sample."""
+
+    is_proposed: bool = False
+    after: int = -1
+
+
+_Stored: TypeAlias = "sa.Row[int, str, str | None, str]"
+_WRITTEN: Final = sa.select(commits.c.sample_id, commits.c.base, commits.c.found, commits.c.target)
+_PROPOSED: Final = sa.select(
+    proposals.c.sample_id, proposals.c.base, sa.null().label("found"), proposals.c.draft.label("target")
+).where(
+    ~sa.exists().where(commits.c.job_id == proposals.c.job_id, commits.c.sample_id == proposals.c.sample_id)
+)
 _LINE: Final = tuple(jobs.c[field.name] for field in fields(JobLine))
 
 
@@ -230,10 +245,15 @@ async def changes(
     A commit counts before a proposal of the same sample; its `before` is what the write found.
     """
     async for row in _stored(conn, job_id, only):
-        base = Base.model_validate_json(row.base)
-        before = base.labels if row.found is None else LabelSet.model_validate_json(row.found)
-        after = LabelSet.model_validate_json(row.target)
-        yield SampleChange(row.sample_id, base.sample, before, after, written=row.found is not None)
+        yield _change(row)
+
+
+async def page_of_changes(
+    conn: AsyncConnection, job_id: str, place: Place
+) -> tuple[list[SampleChange], Place | None]:
+    """Return the next of what `changes` yields, and where to go on; None at the end."""
+    rows, further = await _page(conn, job_id, place)
+    return [_change(row) for row in rows], further
 
 
 async def sides(conn: AsyncConnection, job_id: str) -> AsyncIterator[tuple[int, Said, Said]]:
@@ -298,25 +318,30 @@ async def cost_of_samples(conn: AsyncConnection, job_id: str) -> dict[int, Cost]
 
 async def _stored(
     conn: AsyncConnection, job_id: str, only: Collection[int] | None = None
-) -> AsyncIterator["sa.Row[int, str, str | None, str]"]:
-    """Yield sample id, base, what a write found (None for a proposal) and target: commits, then proposals."""
-    written = sa.select(commits.c.sample_id, commits.c.base, commits.c.found, commits.c.target)
-    proposed = sa.select(
-        proposals.c.sample_id, proposals.c.base, sa.null().label("found"), proposals.c.draft.label("target")
-    ).where(
-        ~sa.exists().where(
-            commits.c.job_id == proposals.c.job_id, commits.c.sample_id == proposals.c.sample_id
-        )
-    )
-    for table, query in ((commits, written), (proposals, proposed)):
-        last = -1
-        query = query.where(table.c.job_id == job_id).order_by(table.c.sample_id).limit(_PAGE)
-        if only is not None:
-            query = query.where(table.c.sample_id.in_(sorted(only)))
-        while True:
-            rows = (await conn.execute(query.where(table.c.sample_id > last))).all()
-            for row in rows:
-                yield row
-            if len(rows) < _PAGE:
-                break
-            last = rows[-1].sample_id
+) -> AsyncIterator[_Stored]:
+    place: Place | None = Place()
+    while place is not None:
+        rows, place = await _page(conn, job_id, place, only)
+        for row in rows:
+            yield row
+
+
+async def _page(
+    conn: AsyncConnection, job_id: str, place: Place, only: Collection[int] | None = None
+) -> tuple[Sequence[_Stored], Place | None]:
+    """Return sample id, base, what a write found (None for a proposal) and target, and where to go on."""
+    table, query = (proposals, _PROPOSED) if place.is_proposed else (commits, _WRITTEN)
+    query = query.where(table.c.job_id == job_id, table.c.sample_id > place.after)
+    if only is not None:
+        query = query.where(table.c.sample_id.in_(sorted(only)))
+    rows = (await conn.execute(query.order_by(table.c.sample_id).limit(_PAGE))).all()
+    if len(rows) == _PAGE:
+        return rows, Place(place.is_proposed, rows[-1].sample_id)
+    return rows, None if place.is_proposed else Place(is_proposed=True)
+
+
+def _change(row: _Stored) -> SampleChange:
+    base = Base.model_validate_json(row.base)
+    before = base.labels if row.found is None else LabelSet.model_validate_json(row.found)
+    after = LabelSet.model_validate_json(row.target)
+    return SampleChange(row.sample_id, base.sample, before, after, written=row.found is not None)

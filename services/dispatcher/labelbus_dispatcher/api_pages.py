@@ -7,8 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from labelbus_contracts.ids import ProjectId, SampleId
-from labelbus_ledger import job_samples
-from labelbus_ledger import endings, reports
+from labelbus_ledger import endings, job_samples, reports
 from labelbus_ledger.access import StudioAccess
 from labelbus_ledger.endings import Ending
 from labelbus_ledger.engine import Ledger
@@ -81,9 +80,8 @@ async def job_of(ledger: Ledger, job_id: str) -> JobRow:
 
 
 async def _lines(ledger: Ledger, job: JobRow) -> AsyncIterator[str]:
-    async with ledger.read() as conn:
-        async for line in lines(conn, job):
-            yield line + "\n"
+    async for line in lines(ledger, job):
+        yield line + "\n"
 
 
 async def _picture(access: StudioAccess, job: JobRow, sample_id: SampleId) -> Response:
