@@ -7,16 +7,20 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
+_CONTROLS: Final = {one: "\ufffd" for one in (*range(32), *range(127, 160)) if chr(one) not in "\t\n\r"}
+
 
 class Told(sa.TypeDecorator[str]):
-    """Text that others said: programs, servers. It may hold NUL, which PostgreSQL stores nowhere."""
+    """Text that others said: programs, servers. It is stored without what steers a terminal, and without
+    NUL, which PostgreSQL stores nowhere.
+    """
 
     impl = sa.Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
         """Return what is stored."""
-        return None if value is None else value.replace("\0", "\ufffd")
+        return None if value is None else value.translate(_CONTROLS)
 
 
 metadata = sa.MetaData(
@@ -184,7 +188,7 @@ splits = sa.Table(  # of videos into frames; a row stays, so that none is split 
     sa.Column("asked_at", sa.Double, nullable=False),
     sa.Column("studio_job_id", sa.BigInteger),  # Studio's own, where it splits in one
     sa.Column("frames", sa.Text),  # their ids, once the video is split
-    sa.Column("stem", sa.Text),  # what their names begin with; none in rows of versions before the fourth
+    sa.Column("stem", sa.Text),  # what their names begin with; none where no other video need wait
 )
 
 proposals = sa.Table(

@@ -252,11 +252,11 @@ async def test_label_events_hold_whatever_was_said(world: World) -> None:
     """Bytes that PostgreSQL stores nowhere, and a name longer than its column, are no reason to wait."""
     base = world.base(world.add_sample())
     ids = {"job_id": "job", "project_id": world.project.id, "sample_id": 5, "labeler": "x"}
-    failed = SampleFailed.model_validate(ids | {"id": "failed", "reason": "It said: \0."})
+    failed = SampleFailed.model_validate(ids | {"id": "failed", "reason": "It said:\n\0\x1b[2J."})
     labeled = SampleLabeled.model_validate(
         ids | {"id": "labeled", "base": base, "draft": base.labels, "model": "m" * 300}
     )
     await asyncio.gather(world.handle(failed), world.handle(labeled))
     rows = {row["message_id"]: row for row in await world.rows(label_events)}
-    assert rows["failed"]["reason"] == "It said: \ufffd."
+    assert rows["failed"]["reason"] == "It said:\n\ufffd\ufffd[2J."
     assert rows["labeled"]["model"] == "m" * 200
