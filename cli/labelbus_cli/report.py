@@ -14,6 +14,7 @@ from labelbus_ledger.remarks import Remark
 from labelbus_ledger.reports import JobRow, SampleChange
 
 from labelbus_cli.pictures import NoPicture, colour, readable_on, scaled
+from labelbus_cli.progress import duration
 from labelbus_cli.votes import Branches, VoteTable, branches_of, vote_tables
 
 FetchImage = Callable[[int], Awaitable[bytes]]
@@ -106,7 +107,7 @@ async def render(facts: Facts, fetch: FetchImage) -> str:
         job=facts.job,
         cards=cards,
         widest_label=max((row.after for row in facts.labels), default=0),
-        duration=_duration(facts.job),
+        took=_took(facts.job),
         rendered_at=datetime.now(UTC),
     )
 
@@ -210,9 +211,7 @@ def _condition(condition: Condition) -> str:
     return " and ".join(part for part in parts if part) or "any text"
 
 
-def _duration(job: JobRow) -> str:
+def _took(job: JobRow) -> str:
     if job.started_at is None or job.ended_at is None:
         return "–"
-    seconds = round(job.ended_at - job.started_at)
-    hours, rest = divmod(seconds, 3600)
-    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
+    return duration(job.ended_at - job.started_at)

@@ -284,6 +284,8 @@ def _key_type(info: FieldInfo) -> str:
         return "list of mappings" if is_list else "mapping"
     if get_origin(annotation) is dict:
         return "mapping"
+    if annotation is bool:
+        return "`true` or `false`"
     if is_list:
         return "list of texts"
     return _type(annotation)

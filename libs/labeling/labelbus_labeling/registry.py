@@ -93,7 +93,7 @@ def check_fits(
     wants = " or ".join(works_on(registration))
     return (
         f"{registration.name} works on {wants}, not on {_SEVERAL.get(kind, 'samples')}{method}. "
-        "Choose another labeler."
+        "Choose another labeler, or other samples."
     )
 
 

@@ -60,7 +60,7 @@ def test_fits(
     """A labeler is for the kinds of data it says; anything else is explained."""
     said = check_fits(replace(registration, operates_on=frozenset({operates_on})), method, kind)
     assert (said is None) is fits
-    assert fits or "Choose another labeler." in str(said)
+    assert fits or "Choose another labeler, or other samples." in str(said)
 
 
 def test_a_kind_without_a_name_is_said(registration: Registration) -> None:
