@@ -1,5 +1,6 @@
 """Loading a model: from a folder, the hub or this package; every way it fails, with what to change."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from labelbus_detector.engine import OwlEngine
 
 _KINDS: Final = ("owlvit", "owlv2")
+_NEEDED: Final = ("torch", "transformers")
+
+
+def is_installed() -> bool:
+    """Tell whether a model can run here, without importing anything heavy."""
+    return all(find_spec(name) is not None for name in _NEEDED)
 
 
 def load_engine(

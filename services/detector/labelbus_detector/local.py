@@ -14,7 +14,7 @@ from labelbus_runtime.errors import RetryLater
 
 from labelbus_detector.detections import Detected, Detection, Query
 from labelbus_detector.images import decode
-from labelbus_detector.loading import gpu_name, load_engine
+from labelbus_detector.loading import gpu_name, is_installed, load_engine
 from labelbus_detector.models import download_notice
 from labelbus_detector.settings import DetectorSettings
 
@@ -54,7 +54,7 @@ class LocalDetector:
         """Load the model. Raises `ModelUnavailable`."""
         settings = self._settings
         notice = await asyncio.to_thread(lambda: download_notice(settings.model, gpu=gpu_name()))
-        if notice:
+        if notice and is_installed():
             logger.warning(notice)
         self._engine = await self._on_model_thread(
             lambda: load_engine(

@@ -3,13 +3,16 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from labelbus_detector.errors import ModelUnavailable
 from labelbus_detector.loading import load_engine
+from labelbus_detector.local import LocalDetector
 from labelbus_detector.models import KNOWN, TOY_FOLDER, download_notice
+from labelbus_detector.settings import DetectorSettings
 from labelbus_runtime.errors import SettingsError
 
 
@@ -79,6 +82,18 @@ def test_an_unreachable_hub_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelUnavailable, match="BEAM_ENDPOINT"):
         load_engine("labelbus/there-is-no-such-model")
+
+
+async def test_no_download_is_announced_where_no_model_can_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is missing is said, and nothing of a download that will not be."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    detector = LocalDetector(DetectorSettings.from_environment({}))
+    with pytest.raises(ModelUnavailable, match=r"needs torch"):
+        await detector.open()
+    await detector.close()
+    assert caplog.messages == []
 
 
 def test_a_missing_device_is_told() -> None:
