@@ -1,6 +1,6 @@
 """A small tolerant client for the Edge Impulse Studio API."""
 
-from labelbus_studio.action_calls import StudioAction, StudioJob, StudioStep, TransformationBlock
+from labelbus_studio.action_calls import LogLine, StudioAction, StudioJob, StudioStep, TransformationBlock
 from labelbus_studio.client import StudioClient, StudioClients
 from labelbus_studio.errors import (
     JobNotFound,
@@ -11,8 +11,8 @@ from labelbus_studio.errors import (
     StudioRefused,
     StudioUnavailable,
 )
-from labelbus_studio.project_calls import Classification, Project, ProjectInfo, ScoredBox
-from labelbus_studio.proposals import ProposedChanges
+from labelbus_studio.project_calls import Classification, KeyInfo, Project, ProjectInfo, ScoredBox
+from labelbus_studio.proposals import Proposal, ProposedChanges
 from labelbus_studio.query import MetadataFilter, SampleQuery
 from labelbus_studio.samples import Sample, is_unlabeled
 from labelbus_studio.settings import StudioSettings
@@ -20,10 +20,13 @@ from labelbus_studio.settings import StudioSettings
 __all__ = [
     "Classification",
     "JobNotFound",
+    "KeyInfo",
     "KeyRefused",
+    "LogLine",
     "MetadataFilter",
     "Project",
     "ProjectInfo",
+    "Proposal",
     "ProposedChanges",
     "Sample",
     "SampleNotFound",

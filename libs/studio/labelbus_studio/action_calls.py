@@ -1,6 +1,6 @@
 """Studio's own AI labeling actions, jobs, and an organisation's transformation blocks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -37,8 +37,19 @@ class StudioJob:
     """A job of Studio; `succeeded` is None until it ends."""
 
     id: StudioJobId
+    category: str = ""
+    created: datetime | None = None
     finished: datetime | None = None
     succeeded: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line that a job wrote."""
+
+    text: str
+    created: datetime | None = None
+    level: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,9 @@ class TransformationBlock:
 
     id: int
     name: str
+    shown_in_ai_actions: bool = False
     operates_on: tuple[str, ...] = ()
+    docker_container: str = ""
 
 
 class ActionCalls(Calls):
@@ -64,7 +77,9 @@ class ActionCalls(Calls):
         call = Call(route="ai-action-create", path=path, method="POST", repeatable=False)
         return whole((await self.ask(call)).get("id"), "action id")
 
-    async def update_ai_action(self, project_id: int, action: StudioAction) -> None:
+    async def update_ai_action(
+        self, project_id: int, action: StudioAction, *, sort_order: int | None = None
+    ) -> None:
         """Save an action whole."""
         body: Json = {
             "name": action.name or None,
@@ -79,6 +94,7 @@ class ActionCalls(Calls):
             "dataMetadataKey": action.data_metadata_key,
             "dataMetadataValue": action.data_metadata_value,
             "setMetadataAfterRunning": [{"key": k, "value": v} for k, v in action.metadata_after.items()],
+            "sortOrder": sort_order,
         }
         await self.ask(
             Call(
@@ -89,10 +105,32 @@ class ActionCalls(Calls):
             )
         )
 
+    async def order_ai_actions(self, project_id: int, action_ids: Sequence[int]) -> None:
+        """Set the order of all actions, which is also the one they run in from a data source."""
+        path = f"/api/{project_id}/ai-actions/order"
+        body = {"orderByActionId": [int(one) for one in action_ids]}
+        await self.ask(Call(route="ai-actions-order", path=path, method="POST", body=body))
+
     async def job(self, project_id: int, job_id: int) -> StudioJob:
         """Read the state of a job."""
         path = f"/api/{project_id}/jobs/{job_id}/status"
         return _job(part((await self.ask(Call(route="job-status", path=path))).get("job")))
+
+    async def job_stdout(self, project_id: int, job_id: int, *, limit: int | None = None) -> list[LogLine]:
+        """Return the last lines of a job, oldest first; Studio answers at most 1000."""
+        path = f"/api/{project_id}/jobs/{job_id}/stdout"
+        answer = await self.ask(Call(route="job-stdout", path=path, params={"limit": limit}))
+        lines = [
+            LogLine(text(row.get("data")), time(row.get("created")), text(row.get("logLevel")) or None)
+            for row in rows(answer.get("stdout"), "stdout")
+        ]
+        return sorted(lines, key=lambda line: line.created.timestamp() if line.created else 0.0)
+
+    async def cancel_job(self, project_id: int, job_id: int, *, force: bool = False) -> None:
+        """Cancel a job."""
+        path = f"/api/{project_id}/jobs/{job_id}/cancel"
+        params = {"forceCancel": True if force else None}
+        await self.ask(Call(route="job-cancel", path=path, method="POST", params=params))
 
     async def transformation_blocks(self, organization_id: int) -> list[TransformationBlock]:
         """List an organisation's transformation blocks; this takes an organisation's key."""
@@ -124,6 +162,8 @@ def _job(row: Json) -> StudioJob:
     finished, succeeded = row.get("finished"), row.get("finishedSuccessful")
     return StudioJob(
         id=StudioJobId(whole(row.get("id"), "job id")),
+        category=text(row.get("category")),
+        created=time(row.get("created")),
         finished=time(finished),
         succeeded=succeeded is True if finished else None,
     )
@@ -134,5 +174,7 @@ def _block(row: Json) -> TransformationBlock:
     return TransformationBlock(
         id=whole(row.get("id"), "block id"),
         name=text(row.get("name")),
+        shown_in_ai_actions=row.get("showInAIActions") is True,
         operates_on=tuple(text(one) for one in operates_on) if isinstance(operates_on, list) else (),
+        docker_container=text(row.get("dockerContainer")),
     )

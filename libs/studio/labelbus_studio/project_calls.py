@@ -1,8 +1,9 @@
-"""Projects and their impulse."""
+"""Projects, their impulse, and what the key is."""
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from labelbus_contracts.ids import ProjectId
 from labelbus_contracts.labels import LabelingMethod
@@ -14,9 +15,11 @@ from labelbus_studio.fields import (
     labeling_method,
     number,
     optional_number,
+    optional_whole,
     part,
     rows,
     text,
+    time,
     whole,
 )
 
@@ -28,14 +31,25 @@ class Project:
     id: ProjectId
     name: str
     labeling_method: LabelingMethod = "unknown"
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What a key is: `role` is `admin`, `readonly`, `ingestiononly` or newer."""
+
+    project_id: ProjectId
+    role: str
+    expires: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectInfo:
-    """A project with the labels of its training data."""
+    """A project with the labels of its training data and the number of its samples."""
 
     project: Project
     labels: tuple[str, ...] = ()
+    sample_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,15 @@ class ProjectCalls(Calls):
         answer = await self.ask(Call(route="projects", path="/api/projects"))
         return [_project(row) for row in rows(answer.get("projects"), "projects")]
 
+    async def key_info(self) -> KeyInfo:
+        """Return the project and the role of the key."""
+        answer = await self.ask(Call(route="api-key-info", path="/api/projects/api-key-info"))
+        return KeyInfo(
+            project_id=ProjectId(whole(answer.get("projectId"), "project id")),
+            role=text(answer.get("role")),
+            expires=time(answer.get("expires")),
+        )
+
     async def project_info(self, project_id: int) -> ProjectInfo:
         """Return a project and a summary of its data."""
         answer = await self.ask(Call(route="project", path=f"/api/{project_id}"))
@@ -88,6 +111,7 @@ class ProjectCalls(Calls):
         return ProjectInfo(
             project=_project(part(answer.get("project"))),
             labels=tuple(text(one) for one in labels) if isinstance(labels, list) else (),
+            sample_count=optional_whole(summary.get("dataCount"), "dataCount"),
         )
 
     async def impulse(self, project_id: int, *, impulse_id: int | None = None) -> Json | None:
@@ -127,6 +151,7 @@ def _project(row: Json) -> Project:
         id=ProjectId(whole(row.get("id"), "project id")),
         name=text(row.get("name")),
         labeling_method=labeling_method(row.get("labelingMethod")),
+        owner=text(row.get("owner")),
     )
 
 

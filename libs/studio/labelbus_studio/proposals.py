@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from labelbus_contracts.ids import SampleId
 from labelbus_contracts.labels import BoundingBox, TimeRange
 
 from labelbus_studio.answers import Json
+from labelbus_studio.fields import optional_whole, part, text, texts, whole
+from labelbus_studio.samples import read_boxes, read_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,33 @@ class ProposedChanges:
             "structuredLabels": None if self.ranges is None else ranges_body(self.ranges),
         }
         return {name: value for name, value in changes.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What one step of a Studio job proposes for a sample."""
+
+    sample_id: SampleId
+    changes: ProposedChanges
+    step: int | None = None
+
+
+def read_proposal(row: Json) -> Proposal:
+    """Read a proposal. Raises `StudioConfused`."""
+    changes = part(row.get("proposedChanges"))
+    get = changes.get
+    label, disabled = get("label"), get("isDisabled")
+    return Proposal(
+        sample_id=SampleId(whole(row.get("sampleId"), "sample id")),
+        step=optional_whole(row.get("step"), "step"),
+        changes=ProposedChanges(
+            label=None if label is None else text(label),
+            is_disabled=disabled if isinstance(disabled, bool) else None,
+            boxes=None if get("boundingBoxes") is None else read_boxes(get("boundingBoxes")),
+            metadata=None if get("metadata") is None else texts(get("metadata")),
+            ranges=None if get("structuredLabels") is None else read_ranges(get("structuredLabels")),
+        ),
+    )
 
 
 def boxes_body(boxes: Iterable[BoundingBox]) -> list[Json]:

@@ -121,6 +121,10 @@ class SampleCalls(Calls):
         """Return one axis of a time series as WAV."""
         return await self.fetch(_media(project_id, sample_id, "wav", axisIx=axis))
 
+    async def raw(self, project_id: int, sample_id: int) -> bytes:
+        """Return the sample's original bytes or its acquisition envelope."""
+        return await self.fetch(_media(project_id, sample_id, "raw"))
+
     async def _page(
         self, project_id: int, query: SampleQuery, limit: int, purpose: str | None = None
     ) -> Page:

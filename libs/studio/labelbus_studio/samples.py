@@ -1,6 +1,7 @@
 """Samples as Studio tells of them, read by hand: a page has a thousand."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +27,7 @@ from labelbus_studio.fields import (
     rows,
     text,
     texts,
+    time,
     whole,
 )
 
@@ -37,6 +39,8 @@ class Sample:
     """One sample. While `is_processing` its bytes may be missing; a `processing_error` is final.
 
     `processing_job_id` is Studio's job that works on it, where Studio says so.
+
+    `last_updated_by` is Studio's object that tells a person from a key; its shape varies.
     """
 
     id: SampleId
@@ -44,6 +48,9 @@ class Sample:
     labels: LabelSet
     is_processing: bool = False
     processing_error: str | None = None
+    last_modified: datetime | None = None
+    added: datetime | None = None
+    last_updated_by: Mapping[str, object] | None = None
     processing_job_id: int | None = None
 
     def base(self, read_at: datetime) -> Base:
@@ -71,12 +78,16 @@ def read_sample(row: Json) -> Sample:
     """Read a sample. Raises `StudioConfused` where its id or its labels cannot be read."""
     get = row.get
     failed = get("processingError")
+    updated_by = get("lastUpdatedBy")
     return Sample(
         id=SampleId(whole(get("id"), "sample id")),
         facts=_facts(row),
         labels=read_labels(row),
         is_processing=get("isProcessing") is True,
         processing_error=(text(get("processingErrorString")) or "processing failed") if failed else None,
+        last_modified=time(get("lastModified")),
+        added=time(get("added")),
+        last_updated_by=updated_by if isinstance(updated_by, dict) else None,
         processing_job_id=_job_id(get("processingJobId")),
     )
 

@@ -1,4 +1,4 @@
-"""Writing samples: labels, metadata, flags, proposals. All but the split set state."""
+"""Writing samples: labels, metadata, flags, proposals, batches. All but the split set state."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,8 @@ from labelbus_contracts.labels import BoundingBox, TimeRange
 
 from labelbus_studio.answers import Call, Json
 from labelbus_studio.calls import Calls
-from labelbus_studio.fields import optional_whole
-from labelbus_studio.proposals import ProposedChanges, boxes_body, ranges_body
+from labelbus_studio.fields import optional_whole, rows
+from labelbus_studio.proposals import Proposal, ProposedChanges, boxes_body, ranges_body, read_proposal
 
 IDS_PER_BATCH = 300
 """Ids travel in the address, whose length is bounded."""
@@ -48,6 +48,17 @@ class WriteCalls(Calls):
         body = {"jobId": int(job_id), "proposedChanges": changes.body()}
         await self._set(project_id, sample_id, "propose-changes", body)
 
+    async def proposals(self, project_id: int, job_id: int) -> list[Proposal]:
+        """Return what a preview job of Studio proposes, one entry for each sample and step."""
+        path = f"/api/{project_id}/raw-data/ai-actions-preview/{job_id}/proposed-changes"
+        answer = await self.ask(Call(route="proposals", path=path))
+        return [read_proposal(row) for row in rows(answer.get("proposedChanges"), "proposedChanges")]
+
+    async def clear_proposals(self, project_id: int, action_id: int) -> None:
+        """Drop the proposals of an AI labeling action's last preview. Studio does this on a GET."""
+        path = f"/api/{project_id}/ai-actions/{action_id}/clear-proposed-changes"
+        await self.ask(Call(route="clear-proposals", path=path))
+
     async def split_video(self, project_id: int, sample_id: int, *, fps: int | None = None) -> int | None:
         """Split a video in frames; a long one by a job whose id is returned. Not repeated when in doubt."""
         path = f"/api/{project_id}/raw-data/{sample_id}/split"
@@ -56,26 +67,41 @@ class WriteCalls(Calls):
         return optional_whole((await self.ask(call)).get("id"), "job id")
 
     async def add_metadata(self, project_id: int, ids: Sequence[int], key: str, value: str) -> int | None:
-        """Set one metadata value on many samples. Returns the last job's id if Studio works later.
+        """Set one metadata value on many samples. Returns the last job's id if Studio works later."""
+        return await self._batch(
+            project_id, "add-metadata", ids, {"metadataKey": key, "metadataValue": value}
+        )
 
-        Goes in parts, one after another. No ids would mean every sample: then nothing is sent.
-        """
+    async def edit_labels(self, project_id: int, ids: Sequence[int], label: str) -> int | None:
+        """Set one label on many samples. Returns the last job's id if Studio works later."""
+        return await self._batch(project_id, "edit-labels", ids, {"label": label})
+
+    async def enable_samples(self, project_id: int, ids: Sequence[int]) -> int | None:
+        """Enable many samples. Returns the last job's id if Studio works later."""
+        return await self._batch(project_id, "enable-samples", ids, None)
+
+    async def disable_samples(self, project_id: int, ids: Sequence[int]) -> int | None:
+        """Disable many samples. Returns the last job's id if Studio works later."""
+        return await self._batch(project_id, "disable-samples", ids, None)
+
+    async def _set(self, project_id: int, sample_id: int, what: str, body: Json | None) -> None:
+        path = f"/api/{project_id}/raw-data/{sample_id}/{what}"
+        await self.ask(Call(route=what, path=path, method="POST", body=body, sample=sample_id))
+
+    async def _batch(self, project_id: int, what: str, ids: Sequence[int], body: Json | None) -> int | None:
+        """Send a batch edit in parts, one after another. No ids would mean every sample: then nothing."""
         unique = sorted({int(one) for one in ids})
         job_id: int | None = None
         for i in range(0, len(unique), IDS_PER_BATCH):
             call = Call(
-                route="batch-add-metadata",
-                path=f"/api/{project_id}/raw-data/batch/add-metadata",
+                route=f"batch-{what}",
+                path=f"/api/{project_id}/raw-data/batch/{what}",
                 method="POST",
                 params={
                     "category": "all",
                     "ids": json.dumps(unique[i : i + IDS_PER_BATCH], separators=(",", ":")),
                 },
-                body={"metadataKey": key, "metadataValue": value},
+                body=body,
             )
             job_id = optional_whole((await self.ask(call)).get("id"), "job id") or job_id
         return job_id
-
-    async def _set(self, project_id: int, sample_id: int, what: str, body: Json | None) -> None:
-        path = f"/api/{project_id}/raw-data/{sample_id}/{what}"
-        await self.ask(Call(route=what, path=path, method="POST", body=body, sample=sample_id))

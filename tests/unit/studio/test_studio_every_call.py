@@ -39,6 +39,7 @@ CALLS: Final[dict[str, Callable[[StudioClient], Awaitable[object]]]] = {
     "count": lambda client: client.count(1, SampleQuery()),
     "image": lambda client: client.image(1, 2),
     "wav": lambda client: client.wav(1, 2),
+    "raw": lambda client: client.raw(1, 2),
     "set_bounding_boxes": lambda client: client.set_bounding_boxes(1, 2, []),
     "set_structured_labels": lambda client: client.set_structured_labels(1, 2, []),
     "edit_label": lambda client: client.edit_label(1, 2, "cat"),
@@ -48,6 +49,12 @@ CALLS: Final[dict[str, Callable[[StudioClient], Awaitable[object]]]] = {
     "propose": lambda client: client.propose(1, 2, 3, ProposedChanges()),
     "split_video": lambda client: client.split_video(1, 2),
     "add_metadata": lambda client: client.add_metadata(1, [1], "key", "value"),
+    "edit_labels": lambda client: client.edit_labels(1, [1], "cat"),
+    "enable_samples": lambda client: client.enable_samples(1, [1]),
+    "disable_samples": lambda client: client.disable_samples(1, [1]),
+    "proposals": lambda client: client.proposals(1, 2),
+    "clear_proposals": lambda client: client.clear_proposals(1, 2),
+    "key_info": lambda client: client.key_info(),
     "project": lambda client: client.project(),
     "projects": lambda client: client.projects(),
     "project_info": lambda client: client.project_info(1),
@@ -56,7 +63,10 @@ CALLS: Final[dict[str, Callable[[StudioClient], Awaitable[object]]]] = {
     "ai_actions": lambda client: client.ai_actions(1),
     "create_ai_action": lambda client: client.create_ai_action(1),
     "update_ai_action": lambda client: client.update_ai_action(1, StudioAction(1)),
+    "order_ai_actions": lambda client: client.order_ai_actions(1, [1]),
     "job": lambda client: client.job(1, 2),
+    "job_stdout": lambda client: client.job_stdout(1, 2),
+    "cancel_job": lambda client: client.cancel_job(1, 2),
     "transformation_blocks": lambda client: client.transformation_blocks(1),
 }
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
@@ -69,7 +79,7 @@ ODD: Final[tuple[object, ...]] = (
 )  # fmt: skip
 NAMES: Final = (
     "samples", "sample", "count", "totalCount", "id", "projects", "project", "dataSummary", "impulse",
-    "result", "boundingBoxes", "actions", "job", "transformationBlocks",
+    "result", "boundingBoxes", "actions", "job", "transformationBlocks", "proposedChanges", "stdout", "projectId",
 )  # fmt: skip
 
 

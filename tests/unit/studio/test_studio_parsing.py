@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from labelbus_contracts.labels import BoundingBox, ClassLabel, LabelingMethod, TimeRange
 from labelbus_studio import StudioConfused, is_unlabeled
 from labelbus_studio.answers import Json
+from labelbus_studio.proposals import read_proposal
 from labelbus_studio.samples import read_sample, read_samples
 
 FIELDS = [
@@ -15,6 +16,7 @@ FIELDS = [
     "filename",
     "label",
     "created",
+    "lastModified",
     "category",
     "boundingBoxes",
     "boundingBoxesType",
@@ -28,10 +30,15 @@ FIELDS = [
     "structuredLabels",
     "imageDimensions",
     "labelMap",
+    "lastUpdatedBy",
     "datastreams",
     "frequency",
     "valuesCount",
+    "added",
     "projectLabelingMethod",
+    "sampleId",
+    "step",
+    "proposedChanges",
 ]
 NESTED = [
     "label",
@@ -57,17 +64,18 @@ VALUES = st.recursive(
 @given(row=st.dictionaries(st.sampled_from(FIELDS), VALUES))
 def test_odd_values_confuse_and_never_crash(row: Json) -> None:
     """Whatever a field holds, a sample is read or the answer is confusing."""
-    try:
-        read_sample(row)
-    except StudioConfused as error:
-        assert len(str(error)) < 300
+    for read in (read_sample, read_proposal):
+        try:
+            read(row)
+        except StudioConfused as error:
+            assert len(str(error)) < 300
 
 
 def test_a_bare_sample_is_read() -> None:
     """Only the id is needed."""
     sample = read_sample({"id": 5})
     assert (sample.id, sample.labels.label, sample.labels.boxes, sample.facts.kind) == (5, None, (), "other")
-    assert (sample.is_processing, sample.processing_error) == (False, None)
+    assert (sample.is_processing, sample.processing_error, sample.last_modified) == (False, None, None)
 
 
 def test_nulls_are_absent() -> None:
@@ -139,10 +147,13 @@ def test_the_first_datastream_fills_gaps() -> None:
     assert (facts.width, facts.height, facts.frequency_hz, facts.values_count) == (640, 480, 8000, 9)
 
 
-def test_processing_is_told() -> None:
-    """A final processing error has its text or a default."""
-    sample = read_sample({"id": 1, "isProcessing": True, "processingError": True})
+def test_processing_and_times_are_told() -> None:
+    """A final processing error has its text or a default; times are UTC."""
+    sample = read_sample(
+        {"id": 1, "isProcessing": True, "processingError": True, "lastModified": "2026-01-02T03:04:05.000Z"}
+    )
     assert (sample.is_processing, sample.processing_error) == (True, "processing failed")
+    assert sample.last_modified == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert sample.base(datetime(2026, 1, 2, tzinfo=UTC)).labels == sample.labels
 
 

@@ -36,11 +36,15 @@ async def test_a_new_labeling_method_is_unknown(client: StudioClient, studio: Sc
     assert (await client.project()).labeling_method == "unknown"
 
 
-async def test_project_info(client: StudioClient, studio: ScriptedStudio) -> None:
-    """A project tells the labels of its data."""
-    studio.queue(ok(project={"id": 7, "name": "p"}, dataSummary={"labels": ["a"], "dataCount": 3}))
+async def test_key_and_project_info(client: StudioClient, studio: ScriptedStudio) -> None:
+    """The key tells its project and role, the project its labels and size."""
+    studio.queue(
+        ok(projectId=7, role="admin", apiKeyId=1),
+        ok(project={"id": 7, "name": "p"}, dataSummary={"labels": ["a"], "dataCount": 3}),
+    )
+    assert (await client.key_info()).role == "admin"
     info = await client.project_info(7)
-    assert (info.project.id, info.labels) == (7, ("a",))
+    assert (info.project.id, info.labels, info.sample_count) == (7, ("a",), 3)
 
 
 async def test_a_job_succeeds_only_when_it_ended(client: StudioClient, studio: ScriptedStudio) -> None:
@@ -51,6 +55,15 @@ async def test_a_job_succeeds_only_when_it_ended(client: StudioClient, studio: S
         ok(job={"id": 5, "finished": "2026-01-02T03:04:05Z"}),
     )
     assert [(await client.job(7, 5)).succeeded for _ in range(3)] == [None, True, False]
+
+
+async def test_the_lines_of_a_job_are_in_order(client: StudioClient, studio: ScriptedStudio) -> None:
+    """Lines are sorted by time, whatever order they come in."""
+    rows = [{"created": f"2026-01-02T03:04:0{i}Z", "data": str(i)} for i in (3, 1, 2)]
+    studio.queue(ok(stdout=rows, totalCount=3))
+    assert [line.text for line in await client.job_stdout(7, 5)] == ["1", "2", "3"]
+    await client.cancel_job(7, 5, force=True)
+    assert studio.requests[1].url.params["forceCancel"] == "true"
 
 
 async def test_an_image_is_classified(client: StudioClient, studio: ScriptedStudio) -> None:
@@ -76,8 +89,8 @@ async def test_a_project_without_an_impulse(client: StudioClient, studio: Script
 
 
 async def test_blocks_of_an_organisation(client: StudioClient, studio: ScriptedStudio) -> None:
-    """Blocks tell for what they are offered for AI labeling."""
-    row = {"id": 1, "name": "b", "aiActionsOperatesOn": ["audio"]}
+    """Blocks tell whether they are offered for AI labeling and for what."""
+    row = {"id": 1, "name": "b", "showInAIActions": True, "aiActionsOperatesOn": ["audio"]}
     studio.queue(ok(transformationBlocks=[row, {"id": 2}]))
     one, other = await client.transformation_blocks(3)
-    assert (one.name, one.operates_on, other.operates_on) == ("b", ("audio",), ())
+    assert (one.shown_in_ai_actions, one.operates_on, other.shown_in_ai_actions) == (True, ("audio",), False)

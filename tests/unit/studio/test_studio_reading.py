@@ -224,11 +224,11 @@ async def test_one_read_carries_no_payload_and_is_counted_by_purpose(
     assert client.calls == {"sample:conflict": 1}
 
 
-@pytest.mark.parametrize(("what", "query"), [("image", {}), ("wav", {"axisIx": "0"})])
+@pytest.mark.parametrize(("what", "query"), [("image", {}), ("wav", {"axisIx": "0"}), ("raw", {})])
 async def test_bytes_come_as_they_are(
     client: StudioClient, studio: ScriptedStudio, what: str, query: dict[str, str]
 ) -> None:
-    """Images and sounds are bytes, whatever their values."""
+    """Images, sounds and raw files are bytes, whatever their values."""
     body = bytes(range(256))
     studio.answer = lambda request: httpx.Response(200, content=body)
     assert await getattr(client, what)(1, 2) == body

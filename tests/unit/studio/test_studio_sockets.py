@@ -86,14 +86,14 @@ async def test_all_pages_are_read_though_they_are_short(served: Served) -> None:
 
 
 async def test_proposals_change_nothing(served: Served) -> None:
-    """A proposal is kept in Studio's job, and the sample stays as it is."""
+    """A proposal is read back, and the sample stays as it is."""
     async with served.client() as client:
         sample_id = next(iter(served.project.samples))
         job = served.project.add_job()
         before = await client.read_sample(1, sample_id)
         await client.propose(1, sample_id, job.id, ProposedChanges(boxes=(BOX,), metadata={"a": "b"}))
-        (proposal,) = served.project.proposals(job.id)
-        assert (proposal["sampleId"], proposal["proposedChanges"]["metadata"]) == (sample_id, {"a": "b"})
+        (proposal,) = await client.proposals(1, job.id)
+        assert (proposal.sample_id, proposal.changes.boxes) == (sample_id, (BOX,))
         assert (await client.read_sample(1, sample_id)).labels == before.labels
 
 

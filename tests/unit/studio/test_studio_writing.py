@@ -3,6 +3,7 @@
 import json
 
 import httpx
+import pytest
 from labelbus_contracts.labels import BoundingBox, TimeRange
 from labelbus_studio import ProposedChanges, StudioAction, StudioClient, StudioStep
 from labelbus_studio.testing import ScriptedStudio
@@ -73,6 +74,21 @@ async def test_a_proposal_holds_only_what_changes(client: StudioClient, studio: 
     ]
 
 
+async def test_proposals_read_back_as_they_were_written(client: StudioClient, studio: ScriptedStudio) -> None:
+    """What one proposes is what one reads, by sample and step."""
+    changes = ProposedChanges(label="x", is_disabled=True, boxes=(BOX,), metadata={"a": "b"}, ranges=RANGES)
+    row = {"sampleId": 42, "step": 1, "proposedChanges": changes.body()}
+    studio.queue(httpx.Response(200, json={"success": True, "proposedChanges": [row, {"sampleId": 43}]}))
+    first, second = await client.proposals(7, 5)
+    assert (first.sample_id, first.step, first.changes.body()) == (42, 1, changes.body())
+    assert (second.sample_id, second.step, second.changes) == (43, None, ProposedChanges())
+    await client.clear_proposals(7, 3)
+    assert studio.paths == [
+        "GET /v1/api/7/raw-data/ai-actions-preview/5/proposed-changes",
+        "GET /v1/api/7/ai-actions/3/clear-proposed-changes",
+    ]
+
+
 async def test_batches_go_in_parts_of_300(client: StudioClient, studio: ScriptedStudio) -> None:
     """Seven hundred ids take three calls, each id once, and the last job's id comes back."""
     studio.queue(httpx.Response(200, json={"success": True, "id": 8}))
@@ -85,10 +101,25 @@ async def test_batches_go_in_parts_of_300(client: StudioClient, studio: Scripted
     assert max(len(str(request.url)) for request in studio.requests) < 8000
 
 
-async def test_a_batch_of_nothing_changes_nothing(client: StudioClient, studio: ScriptedStudio) -> None:
+@pytest.mark.parametrize("what", ["disable_samples", "enable_samples"])
+async def test_a_batch_of_nothing_changes_nothing(
+    client: StudioClient, studio: ScriptedStudio, what: str
+) -> None:
     """No ids is no call: Studio would take it for every sample."""
-    assert await client.add_metadata(7, [], "done", "yes") is None
+    assert await getattr(client, what)(7, []) is None
     assert studio.requests == []
+
+
+async def test_batch_labels_and_flags(client: StudioClient, studio: ScriptedStudio) -> None:
+    """The other batches have their paths; without a job there is no id."""
+    assert await client.edit_labels(7, [1], "cat") is None
+    await client.disable_samples(7, [2, 1])
+    assert studio.paths == [
+        "POST /v1/api/7/raw-data/batch/edit-labels",
+        "POST /v1/api/7/raw-data/batch/disable-samples",
+    ]
+    assert studio.bodies == [{"label": "cat"}, None]
+    assert studio.requests[1].url.params["ids"] == "[1,2]"
 
 
 async def test_an_action_is_saved_whole(client: StudioClient, studio: ScriptedStudio) -> None:
@@ -97,7 +128,8 @@ async def test_an_action_is_saved_whole(client: StudioClient, studio: ScriptedSt
         id=3, name="find cats", steps=(StudioStep(11, {"prompt": "a cat"}),), metadata_after={"done": "yes"}
     )
     await client.update_ai_action(7, action)
-    assert studio.paths == ["POST /v1/api/7/ai-actions/3"]
+    await client.order_ai_actions(7, [3, 1])
+    assert studio.paths == ["POST /v1/api/7/ai-actions/3", "POST /v1/api/7/ai-actions/order"]
     assert studio.bodies == [
         {
             "name": "find cats",
@@ -105,6 +137,7 @@ async def test_an_action_is_saved_whole(client: StudioClient, studio: ScriptedSt
             "dataCategory": "allData",
             "setMetadataAfterRunning": [{"key": "done", "value": "yes"}],
         },
+        {"orderByActionId": [3, 1]},
     ]
 
 
