@@ -79,7 +79,8 @@ ODD: Final[tuple[object, ...]] = (
 )  # fmt: skip
 NAMES: Final = (
     "samples", "sample", "count", "totalCount", "id", "projects", "project", "dataSummary", "impulse",
-    "result", "boundingBoxes", "actions", "job", "transformationBlocks", "proposedChanges", "stdout", "projectId",
+    "result", "boundingBoxes", "actions", "job", "transformationBlocks",
+    "proposedChanges", "stdout", "projectId",
 )  # fmt: skip
 
 
