@@ -24,8 +24,8 @@ from labelbus_cli.block_lines import Lines, tell, tell_choice
 from labelbus_cli.choice import Choice
 from labelbus_cli.cluster_address import address
 from labelbus_cli.cluster_api import ClusterApi
+from labelbus_cli.cluster_jobs import progress_of, row_of
 from labelbus_cli.errors import BadInput, CommandError, KeptElsewhere, Unfinished
-from labelbus_cli.job_source import progress_of, row_of
 from labelbus_cli.runner import Outcome, interruptible
 from labelbus_cli.session import KEY_VARIABLE, project_of
 

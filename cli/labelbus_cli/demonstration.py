@@ -21,9 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labelbus_cli.accuracy import Accuracy, accuracy
 from labelbus_cli.errors import BadInput
-from labelbus_cli.once import new_display, show, work_for
+from labelbus_cli.once import show, work_for
 from labelbus_cli.pictures import scaled
 from labelbus_cli.plan import Wish
+from labelbus_cli.progress import new_display
 from labelbus_cli.runner import Outcome, carry_out
 from labelbus_cli.session import Session, configure_logs, opened
 from labelbus_cli.sheet import Cell, draw_sheet

@@ -23,9 +23,9 @@ from labelbus_ledger.secrets import SecretStore
 from labelbus_runtime.settings import load
 
 from labelbus_cli.errors import BadInput
-from labelbus_cli.once import new_display, work_for
+from labelbus_cli.once import work_for
 from labelbus_cli.plan import Wish
-from labelbus_cli.progress import PlainDisplay
+from labelbus_cli.progress import PlainDisplay, new_display
 from labelbus_cli.runner import Outcome, carry_out
 from labelbus_cli.session import Session, configure_logs, opened
 from labelbus_cli.survey import survey

@@ -8,7 +8,8 @@ from labelbus_ledger.exports import lines
 
 from labelbus_cli.cluster_address import address, is_given
 from labelbus_cli.cluster_api import ClusterApi
-from labelbus_cli.job_source import ClusterJobs, job_named
+from labelbus_cli.cluster_jobs import ClusterJobs
+from labelbus_cli.job_source import job_named
 from labelbus_cli.once import job_of
 from labelbus_cli.session import opened_ledger
 

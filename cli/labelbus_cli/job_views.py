@@ -14,10 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from labelbus_cli.job_source import JobSource, job_named, opened_jobs
-from labelbus_cli.once import new_display
-from labelbus_cli.progress import Display, duration
-from labelbus_cli.runner import steps_of
-from labelbus_cli.summary import bare_table, closing, exit_code, print_ending
+from labelbus_cli.progress import Display, duration, new_display
+from labelbus_cli.summary import bare_table, closing, exit_code, print_ending, steps_of
 
 _LOOK_EVERY_S = 0.5
 _LEAST_USD = 0.00005

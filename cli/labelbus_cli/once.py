@@ -1,6 +1,5 @@
 """Run one action, or apply one preview, from the question before it to the summary after it."""
 
-import sys
 from collections.abc import Callable
 from getpass import getuser
 from pathlib import Path
@@ -19,10 +18,10 @@ from labelbus_cli.asking import ask_to_write, check_somebody_answers
 from labelbus_cli.errors import BadInput
 from labelbus_cli.job_source import LedgerJobs, check_can_be_applied, job_named
 from labelbus_cli.plan import Wish, new_job_id, unfinished
-from labelbus_cli.progress import Display, LiveDisplay, PlainDisplay
-from labelbus_cli.runner import Outcome, Work, carry_out, release_of, steps_of
+from labelbus_cli.progress import Display, new_display
+from labelbus_cli.runner import Outcome, Work, carry_out, release_of
 from labelbus_cli.session import ENV_SECRET, Session, configure_logs, opened
-from labelbus_cli.summary import print_ending
+from labelbus_cli.summary import print_ending, steps_of
 from labelbus_cli.survey import survey
 
 
@@ -99,14 +98,6 @@ async def show(session: Session, outcome: Outcome, report: Path | None) -> None:
 
         path = await write_report(session, outcome.job, report)
         typer.echo(f"Report: {path.absolute().as_uri()}")
-
-
-def new_display() -> Display:
-    """Return a live display on a terminal, plain lines elsewhere."""
-    console = Console(stderr=True)
-    if console.is_terminal and sys.stdout.isatty():
-        return LiveDisplay(console)
-    return PlainDisplay(lambda text: typer.echo(text, err=True))
 
 
 async def _carried_out(session: Session, wish: Wish, *, yes: bool, new: bool, report: Path | None) -> int:

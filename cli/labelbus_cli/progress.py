@@ -2,11 +2,13 @@
 
 import math
 import re
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+import typer
 from labelbus_ledger.reports import Progress
 from rich.console import Console, Group
 from rich.live import Live
@@ -190,6 +192,14 @@ def _remaining(progress: Progress, total: int | None, rate: float) -> str:
         return ""
     left = (total or progress.total) - progress.done
     return f"{rate:.1f}/s, {duration(left / rate)} left" if left > 0 else f"{rate:.1f}/s"
+
+
+def new_display() -> Display:
+    """Return a live display on a terminal, plain lines elsewhere."""
+    console = Console(stderr=True)
+    if console.is_terminal and sys.stdout.isatty():
+        return LiveDisplay(console)
+    return PlainDisplay(lambda text: typer.echo(text, err=True))
 
 
 def seconds_of(text: str) -> float | None:

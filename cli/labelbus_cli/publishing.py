@@ -11,8 +11,9 @@ from labelbus_ledger.reports import JobRow
 from labelbus_ledger.settings import LedgerSettings
 
 from labelbus_cli.cluster_api import ClusterApi
+from labelbus_cli.cluster_jobs import ClusterJobs
 from labelbus_cli.errors import CommandError
-from labelbus_cli.job_source import ClusterJobs, job_named
+from labelbus_cli.job_source import job_named
 from labelbus_cli.report import FetchImage, render
 from labelbus_cli.session import Session
 

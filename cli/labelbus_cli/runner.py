@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -231,8 +231,3 @@ async def _look(session: Session, job_id: JobId) -> tuple[JobRow | None, Progres
     async with session.ledger.read() as connection:
         job = await reports.find_job(connection, job_id)
         return job, await reports.progress(connection, job_id)
-
-
-def steps_of(job: JobRow) -> Sequence[str]:
-    """Return the labelers of a job, in order, those of branches one by one."""
-    return [place.work.labeler for place in job.submit.action.places]

@@ -151,3 +151,8 @@ def _states(job: JobRow, progress: Progress) -> Sequence[tuple[str, int]]:
     order = ("committed", "proposed", "held", "failed", "writing", "labeling", "pending")
     said = {"writing": "labeled"} if job.mode == "preview" else {}  # a preview writes nothing
     return [(said.get(state, state), progress.counts[state]) for state in order if progress.counts.get(state)]
+
+
+def steps_of(job: JobRow) -> Sequence[str]:
+    """Return the labelers of a job, in order, those of branches one by one."""
+    return [place.work.labeler for place in job.submit.action.places]

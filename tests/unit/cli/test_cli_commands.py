@@ -32,6 +32,14 @@ def test_help_loads_nothing_heavy() -> None:
     assert said.stdout.strip() == "[]"
 
 
+def test_looking_at_jobs_loads_no_service() -> None:
+    """`labelbus jobs list` imports neither services nor a cluster's models."""
+    heavy = ["labelbus_cli.embedded", "labelbus_cli.cluster_api", "labelbus_committer", "PIL", "fastapi"]
+    code = f"import sys, labelbus_cli.job_views; print([m for m in {heavy!r} if m in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
+
+
 def test_the_end_of_the_process_is_a_plain_one() -> None:
     """What is to run at the end runs, texts arrive, and the exit code is the command's."""
     code = "import atexit; atexit.register(print, 'bye'); from labelbus_cli.main import run; run()"
