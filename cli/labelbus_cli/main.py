@@ -23,7 +23,7 @@ from labelbus_cli.commands import (
     run_block,
     serve,
 )
-from labelbus_cli.errors import CommandError, Interrupted
+from labelbus_cli.errors import BadInput, CommandError, Interrupted
 
 
 class Commands(TyperGroup):
@@ -99,7 +99,11 @@ def _root(
     """Read `.env` of the current folder; what the environment already says stays."""
     from dotenv import load_dotenv
 
-    load_dotenv(Path.cwd() / ".env", override=False)
+    path = Path.cwd() / ".env"
+    try:
+        load_dotenv(path, override=False)
+    except ValueError as error:
+        raise BadInput(f"The file {path} is no UTF-8 text with NAME=value in every line. Mend it.") from error
 
 
 def run() -> None:

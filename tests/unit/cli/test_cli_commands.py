@@ -68,6 +68,14 @@ def test_a_full_disk_under_the_output_is_said() -> None:
     assert len(said.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("content", ["A=1\n".encode("utf-16"), b"A=1\0\n"], ids=["UTF-16", "a zero byte"])
+def test_a_dotenv_that_is_no_text_is_named(home: Path, content: bytes) -> None:
+    """One sentence, exit code 2."""
+    (home / ".env").write_bytes(content)
+    said = labelbus("jobs", "list")
+    assert (said.exit_code, ".env is no UTF-8 text" in said.output) == (2, True)
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """No traceback where a path leads nowhere."""
     (tmp_path / "file").touch()
