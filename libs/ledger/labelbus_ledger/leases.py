@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labelbus_ledger.clock import now_of
 from labelbus_ledger.engine import Ledger
@@ -42,10 +41,3 @@ class Lease:
             await connection.execute(
                 sa.delete(leases).where(leases.c.name == self.name, leases.c.holder == self.holder)
             )
-
-
-async def holder_of(connection: AsyncConnection, name: str) -> str | None:
-    """Return who holds a lease; None where it is free or has lapsed."""
-    query = sa.select(leases.c.holder).where(leases.c.name == name, leases.c.expires_at >= now_of(connection))
-    holder: str | None = (await connection.execute(query)).scalar_one_or_none()
-    return holder

@@ -44,7 +44,6 @@ JobState = Literal[
 DesiredState = Literal["run", "pause", "cancel"]
 SampleState = Literal["pending", "labeling", "writing", "proposed", "committed", "held", "failed"]
 OPEN_STATES: Final = ("pending", "labeling", "writing")
-IN_FLIGHT_STATES: Final = ("labeling", "writing")
 ENDED_STATES: Final = ("proposed", "committed", "held", "failed")
 OPEN_JOB_STATES: Final = ("selecting", "running", "paused", "cancelling", "finishing")
 ENDED_JOB_STATES: Final = ("finished", "finished_with_failures", "cancelled", "rejected")

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 import sqlalchemy as sa
+from labelbus_ledger.clock import now_of
 from labelbus_ledger.engine import Ledger, LedgerSettings
-from labelbus_ledger.leases import Lease, holder_of
+from labelbus_ledger.leases import Lease
 from labelbus_ledger.tables import leases
 
 _RIVAL = """
@@ -29,7 +30,10 @@ asyncio.run(main(sys.argv[1]))
 
 async def _holder(ledger: Ledger, name: str = "refill") -> str | None:
     async with ledger.read() as connection:
-        return await holder_of(connection, name)
+        query = sa.select(leases.c.holder).where(
+            leases.c.name == name, leases.c.expires_at >= now_of(connection)
+        )
+        return (await connection.scalars(query)).one_or_none()
 
 
 async def test_one_holder(ledger: Ledger) -> None:

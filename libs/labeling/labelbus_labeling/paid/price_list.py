@@ -1,16 +1,14 @@
 """List prices of OpenAI's models, and the dates on which it switches models off. Data only.
 
 Each price has the day on which it stood on OpenAI's pages (models, pricing) or in a dated copy of them. What
-could not be checked is not here: its price is unknown until LABELBUS_PRICES gives it.
+could not be checked is not here: its price is unknown until LABELBUS_PRICES gives it. The pages:
+https://developers.openai.com/api/docs/pricing and https://developers.openai.com/api/docs/deprecations.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
-
-PRICE_PAGE: Final = "https://developers.openai.com/api/docs/pricing"
-SHUTDOWN_PAGE: Final = "https://developers.openai.com/api/docs/deprecations"
 
 
 @dataclass(frozen=True, slots=True)
