@@ -138,14 +138,11 @@ class Refill:
     ) -> list[_Chunk]:
         """Give each free slot to the job least served for its weight."""
         now = self._clock()
-        queue: list[tuple[float, int]] = []
         backlogs = [_backlog(conn, job, labeler, now=now, most=min(free, CHUNK)) for job in jobs]
         served = [flying.get(job.head.job_id, 0) for job in jobs]
         chunks: list[_Chunk] = []
         open_chunks: dict[int, _Chunk] = {}
-        for place, job in enumerate(jobs):
-            if labeler == COMMITTER or _asks(job, labeler):
-                queue.append((served[place] / job.head.weight, place))
+        queue = [(served[place] / job.head.weight, place) for place, job in enumerate(jobs)]
         heapq.heapify(queue)
         while free > 0 and queue:
             _, place = heapq.heappop(queue)
@@ -260,10 +257,6 @@ async def _backlog(
             if len(rows) < most:
                 break
             after = rows[-1].position
-
-
-def _asks(job: Job, labeler: str) -> bool:
-    return any(place.work.labeler == labeler for place in job.submit.action.places)
 
 
 def _sends(head: JobHead) -> bool:
