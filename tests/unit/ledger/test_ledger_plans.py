@@ -49,13 +49,16 @@ async def _plan(ledger: Ledger, question: Question) -> list[str]:
 
 @pytest.mark.parametrize("name", ASKED)
 async def test_no_table_is_read_whole(ledger: Ledger, name: str) -> None:
-    """An index leads to the rows, or holds all that is asked of it."""
+    """An index leads to the rows, or holds all that is asked of it, or the first rows of it are enough."""
     if ledger.dialect != "sqlite":
         pytest.skip("a small table is read whole on PostgreSQL, rightly")
     tables = {table.name for table in metadata.tables.values()}
+    enough = ("USING COVERING INDEX", "USING INDEX ix_samples_in_flight")
+    if name == "the newest jobs":
+        enough += ("USING INDEX ix_jobs_created_at",)
     plan = await _plan(ledger, ASKED[name])
     read_whole = [step for step in plan if step.startswith("SCAN") and step.split()[1] in tables]
-    assert not [step for step in read_whole if "INDEX" not in step]
+    assert not [step for step in read_whole if not any(one in step for one in enough)]
 
 
 @pytest.mark.parametrize("name", ["whether a job has open samples", "whether many have ended"])
