@@ -63,11 +63,14 @@ def _print_failures(console: Console, groups: Sequence[FailureGroup], *, most: i
 
 
 def _of_nothing(job: JobRow, progress: Progress, ending: Ending) -> str:
-    """Return what is said of a finished job none of whose samples has a label; nothing of others."""
-    ended_well = progress.counts.get("proposed", 0) + progress.counts.get("committed", 0)
-    if ending.labels or not ended_well or not job.state.startswith("finished"):
+    """Return what is said of a finished job none of whose proposals has a label; nothing of others."""
+    state = "proposed" if job.mode == "preview" else "committed"
+    count = progress.counts.get(state, 0)
+    if ending.labels or not count or not job.state.startswith("finished"):
         return ""
-    return "None of the samples has a label, before or after."
+    if count == 1:
+        return f"The one {state} sample has no label, before or after."
+    return f"None of the {count} {state} samples has a label, before or after."
 
 
 def _of_disabled(count: int, job: JobRow) -> str:

@@ -109,7 +109,7 @@ def test_a_job_that_finds_nothing_says_so(world: World) -> None:
     path.write_text(ACTION.replace("0.45", "1.0"))
     result = world.labelbus("run", str(path), "--sample", "2")
     assert (result.exit_code, "Labels" in result.output) == (0, False)
-    assert "None of the samples has a label, before or after." in result.output
+    assert "None of the 2 proposed samples has a label, before or after." in result.output
 
 
 def test_jobs_are_listed_shown_and_reported(world: World) -> None:
