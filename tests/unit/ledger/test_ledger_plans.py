@@ -53,7 +53,7 @@ async def test_no_table_is_read_whole(ledger: Ledger, name: str) -> None:
     if ledger.dialect != "sqlite":
         pytest.skip("a small table is read whole on PostgreSQL, rightly")
     tables = {table.name for table in metadata.tables.values()}
-    enough = ("USING COVERING INDEX", "USING INDEX ix_samples_in_flight")
+    enough: tuple[str, ...] = ("USING COVERING INDEX", "USING INDEX ix_samples_in_flight")
     if name == "the newest jobs":
         enough += ("USING INDEX ix_jobs_created_at",)
     plan = await _plan(ledger, ASKED[name])
