@@ -7,16 +7,19 @@ once. HTTP/1.1 over pooled connections: the HTTP/2 coder logs header values, and
 
 import asyncio
 import logging
+import math
 import random
 import re
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import httpx
 from pydantic import SecretStr
@@ -33,7 +36,7 @@ from labelbus_studio.answers import (
     read_whole,
     unreachable,
 )
-from labelbus_studio.errors import KeyRefused, StudioError
+from labelbus_studio.errors import KeyRefused, StudioError, StudioUnavailable
 from labelbus_studio.lanes import lanes_to
 from labelbus_studio.limits import Clock, Limits, Sleep
 from labelbus_studio.settings import StudioSettings
@@ -42,6 +45,22 @@ _log = logging.getLogger("labelbus_studio")
 _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 4.0
 _T = TypeVar("_T")
+_UNTIL: Final[ContextVar[float]] = ContextVar("until", default=math.inf)
+
+
+@asynccontextmanager
+async def until(deadline: float) -> AsyncIterator[None]:
+    """Raise `TimeoutError` inside at a time of the loop's clock, and let no call begin from then on.
+
+    A process that was stopped and goes on would else send what it was about to send, however long ago that
+    was: its loop runs what is ready before it finds that the time is over.
+    """
+    token = _UNTIL.set(deadline)
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    finally:
+        _UNTIL.reset(token)
 
 
 class Calls:
@@ -120,6 +139,8 @@ class Calls:
                 self._limits.slot(first=call.changes_a_sample),
                 asyncio.timeout(self.settings.timeout_s),
             ):
+                if asyncio.get_running_loop().time() >= _UNTIL.get():
+                    raise StudioUnavailable(f"The time for {call.subject} was over; it comes again later.")
                 response = await self._send(call)
             return read(call, response)
         except Fault as fault:

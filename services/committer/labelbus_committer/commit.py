@@ -20,6 +20,7 @@ from labelbus_ledger.access import StudioAccess, as_runtime_error
 from labelbus_ledger.claims import Claim, ClaimAnswer, ClaimWish, Receipt, Release, Standing
 from labelbus_ledger.committer import CommitterRows
 from labelbus_runtime.errors import RetryLater, SampleRefused
+from labelbus_studio.calls import until
 from labelbus_studio.client import StudioClient
 from labelbus_studio.errors import SampleNotFound, StudioError, StudioUnavailable
 from labelbus_studio.samples import Sample
@@ -208,7 +209,7 @@ class SampleCommitter:
     ) -> Failed | None:
         begun: list[LabelPart] = []
         try:
-            async with asyncio.timeout_at(deadline):
+            async with until(deadline):
                 for part in write.parts:
                     begun.append(part)
                     await write_part(client, wish.project_id, wish.sample_id, part, write.target)
@@ -224,7 +225,7 @@ class SampleCommitter:
         self, client: StudioClient, project_id: ProjectId, sample_id: SampleId, deadline: float
     ) -> Sample:
         try:
-            async with asyncio.timeout_at(deadline):
+            async with until(deadline):
                 return await client.read_sample(project_id, sample_id, purpose="conflict")
         except TimeoutError as error:
             raise StudioUnavailable(f"Studio did not answer for sample {sample_id} in time.") from error

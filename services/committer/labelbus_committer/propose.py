@@ -8,6 +8,7 @@ from labelbus_ledger.access import StudioAccess, as_runtime_error
 from labelbus_ledger.job_states import JobStates
 from labelbus_ledger.records import Proposal
 from labelbus_runtime.errors import RetryLater, SampleRefused
+from labelbus_studio.calls import until
 from labelbus_studio.errors import JobNotFound, StudioError
 
 from labelbus_committer import replies
@@ -36,7 +37,7 @@ class SampleProposer:
         if not await self._job_states.runs(command.job_id):
             return replies.stopped(command)
         try:
-            async with asyncio.timeout(self._settings.attempt_s):
+            async with until(asyncio.get_running_loop().time() + self._settings.attempt_s):
                 await self._show(command)
         except TimeoutError:
             return replies.deferred(command, f"Studio did not take sample {command.sample_id} in time.")

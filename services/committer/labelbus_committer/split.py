@@ -22,6 +22,7 @@ from labelbus_ledger.access import StudioAccess, as_runtime_error
 from labelbus_ledger.job_states import JobStates
 from labelbus_ledger.splits import Begun, Split, SplitRows, is_named_after
 from labelbus_runtime.errors import RetryLater, SampleRefused
+from labelbus_studio.calls import until
 from labelbus_studio.client import StudioClient
 from labelbus_studio.errors import KeyRefused, SampleNotFound, StudioError, StudioRefused
 from labelbus_studio.query import SampleQuery
@@ -68,7 +69,7 @@ class VideoSplitter:
         if not await self._job_states.runs(command.job_id):
             return [replies.stopped(command)]
         try:
-            async with asyncio.timeout(self._settings.attempt_s):
+            async with until(asyncio.get_running_loop().time() + self._settings.attempt_s):
                 frames = await self._frames(command)
         except TimeoutError:
             reason = f"Studio has not finished splitting video {command.sample_id}."

@@ -109,6 +109,28 @@ async def test_cancelled_call(world: World) -> None:
     assert isinstance(await world.ask(command), SampleCommitted)
 
 
+async def test_a_process_that_was_stopped_sends_no_write_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was about to write when its time ended is not sent: others may have taken over."""
+    loop, carry = asyncio.get_running_loop(), world.line.handle_async_request
+    clock = loop.time
+
+    async def stopped(request: httpx.Request) -> httpx.Response:
+        response = await carry(request)
+        if request.method == "POST":  # nothing in the process has run for a minute
+            monkeypatch.setattr(loop, "time", lambda: clock() + 60.0)
+        return response
+
+    world.line.handle_async_request = stopped  # type: ignore[method-assign]
+    command = world.commit(world.add_sample())
+    assert isinstance(await world.ask(command), WriteDeferred)
+    assert world.writes() == ["set-boxes"]
+    world.line.handle_async_request = carry  # type: ignore[method-assign]
+    assert isinstance(await world.ask(command), SampleCommitted)
+    assert world.writes() == ["set-boxes", "set-metadata"]
+
+
 async def test_live_claim_of_a_dead_process(world: World) -> None:
     """While a claim lasts nobody else writes; the command comes again later."""
     command = world.commit(world.add_sample())
