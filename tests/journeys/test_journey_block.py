@@ -133,7 +133,8 @@ def test_the_block_does_what_the_official_one_does(
     before = world.state()
     preview = world.labelbus(*common, "--propose-actions", str(studio_job.id))
     assert preview.exit_code == 0, preview.output
-    assert f"Studio shows what is proposed in its job {studio_job.id}; its samples are as they were." in preview.output
+    shown = f"Studio shows what is proposed in its job {studio_job.id}; its samples are as they were."
+    assert shown in preview.output
     assert world.state() == before
     proposed = {sample: changes for (_, sample), changes in studio_job.proposals.items()}
     assert {one: content(proposed[one]["boundingBoxes"]) for one in ids} == wanted
