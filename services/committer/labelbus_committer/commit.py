@@ -129,11 +129,16 @@ class SampleCommitter:
 
     async def _hold(
         self, command: CommitSample, hold: decide.Hold, standing: Standing, live: Sample
-    ) -> WriteEvent:
-        """Leave the sample to people, or to its job where another job of ours made the difference."""
+    ) -> WriteEvent | None:
+        """Leave the sample to people, or to its job where another job of ours made the difference.
+
+        None where one of ours began to write it, or wrote it, between the look at the ledger and the read.
+        """
+        key = (command.project_id, command.sample_id)
+        if _is_other(await self._batches.look(key), standing):
+            return None
         by_job = None
         if standing.of_others(command.job_id):
-            key = (command.project_id, command.sample_id)
             last = await self._rows.latest_target(key, not_by=command.job_id)
             added = await self._added(command.job_id, standing)
             if last is not None and decide.explains(last[1], live.labels, added=added):
@@ -266,6 +271,11 @@ class SampleCommitter:
         if self._clock() - read_at >= (self._settings.conflict_check_after_s if after_s is None else after_s):
             return False
         return all(mark.committed_at < read_at - _CLOCK_SKEW_S for mark in standing.commits)
+
+
+def _is_other(now: Standing, before: Standing) -> bool:
+    tokens = [None if one.claim is None else one.claim.token for one in (now, before)]
+    return tokens[0] != tokens[1] or now.commits != before.commits
 
 
 def _receipt(wish: ClaimWish, write: decide.Write, base: Base) -> Receipt:

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from labelbus_contracts.ids import JobId
 from labelbus_contracts.labels import LabelSet, TimeRange
@@ -63,6 +64,23 @@ async def test_fresh_base_of_a_sample_that_another_job_wrote(world: World) -> No
     sample = world.add_sample()
     late = world.commit(sample, draft=world.live(sample).model_copy(update={"boxes": ()}))
     await world.ask(world.commit(sample, job_id="other"))
+    answer = await world.ask(late)
+    assert isinstance(answer, SampleHeld) and answer.by_job == JobId("other")
+
+
+async def test_a_job_that_writes_between_the_look_and_the_read_is_no_person(world: World) -> None:
+    """The difference is another job's, though the ledger did not know of it when it was looked at first."""
+    await world.add_job("other")
+    sample = world.add_sample()
+    late = world.commit(sample, draft=world.live(sample).model_copy(update={"disabled": True}))
+    other, carry = world.commit(sample, job_id="other"), world.line.handle_async_request
+
+    async def after_the_other(request: httpx.Request) -> httpx.Response:
+        world.line.handle_async_request = carry  # type: ignore[method-assign]
+        await world.ask(other)
+        return await carry(request)
+
+    world.line.handle_async_request = after_the_other  # type: ignore[method-assign]
     answer = await world.ask(late)
     assert isinstance(answer, SampleHeld) and answer.by_job == JobId("other")
 
