@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from labelbus_cli.testing import World
 from labelbus_simulator.models import Desk, huggingface_app, openai_app, serve_model
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 PROMPTS = {
     "relabel": {"which_labels": "thing", "prompt": "What is this?"},
@@ -68,6 +70,21 @@ def test_a_preview_is_all_that_is_paid_for(world: World, eyes: Desk, labeler: st
     name = "validation_prompt" if labeler == "validate" else "prompt"
     run(world, "run", action(world, labeler, **{name: "- green triangle"}))
     assert len(eyes.requests) == 2 * len(world.ids)
+
+
+def test_servers_of_one_host_are_told_apart(
+    world: World, eyes: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one server said is no answer of another, though host and model have one name."""
+    put_boxes(world)
+    other = Desk(key="sk-once")
+    both = Starlette(routes=[Mount("/one", openai_app(eyes)), Mount("/two", openai_app(other))])
+    path = action(world, "relabel")
+    with serve_model(both) as url:
+        for folder in ("one", "two", "two/"):
+            monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/{folder.rstrip('/')}/v1{folder[3:]}")
+            run(world, "run", path, "--new")
+    assert (len(eyes.requests), len(other.requests)) == (len(world.ids), len(world.ids))
 
 
 def test_only_a_crop_that_changed_is_asked_about(world: World, eyes: Desk) -> None:

@@ -105,7 +105,7 @@ class Asker:
             return await task.paid.ask(
                 provider=self._provider.name,
                 model=manner.model,
-                digest=_digest(question, manner),
+                digest=_digest(question, manner, self._provider.path),
                 worst=self._provider.worst(question, manner.model, manner.effort),
                 call=call,
             )
@@ -148,7 +148,7 @@ def added(one: Usage, other: Usage) -> Usage:
     )
 
 
-def _digest(question: Question, manner: Manner) -> str:
+def _digest(question: Question, manner: Manner, path: str) -> str:
     return digest_of(
         question.picture.data,
         question.system,
@@ -156,6 +156,7 @@ def _digest(question: Question, manner: Manner) -> str:
         question.reminder,
         {
             "model": manner.model,
+            "path": path,
             "effort": manner.effort,
             "detail": question.detail,
             "schema": dict(question.schema) if question.schema is not None else None,

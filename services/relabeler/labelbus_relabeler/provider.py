@@ -71,6 +71,11 @@ class Provider:
         """Name who answers and bills."""
         return self._settings.provider
 
+    @property
+    def path(self) -> str:
+        """Tell its servers of one host apart, whose models may have one name."""
+        return self._settings.path
+
     def model_for(self, asked: str | None, default: str) -> str:
         """Return the model: a job's own, else the environment's, else the labeler's default.
 

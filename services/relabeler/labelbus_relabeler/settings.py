@@ -112,8 +112,16 @@ class ProviderSettings(EngineSettings):
 
         Whoever logs in by the address itself (`https://user:word@host`) is not named.
         """
-        host = urlsplit(self.azure_endpoint or self.base_url or _OPENAI).netloc.rpartition("@")[2]
-        return host[-_LONGEST_NAME:]
+        return urlsplit(self._address).netloc.rpartition("@")[2][-_LONGEST_NAME:]
+
+    @property
+    def path(self) -> str:
+        """Return what follows the host in the address: one host may have several servers."""
+        return urlsplit(self._address).path.rstrip("/")
+
+    @property
+    def _address(self) -> str:
+        return self.azure_endpoint or self.base_url or _OPENAI
 
     @property
     def is_openai(self) -> bool:
