@@ -99,7 +99,8 @@ class SampleCommitter:
         except SampleNotFound:
             await self._forget(claim)
             return
-        if not await self._finish_for(claim, client, sample, standing, deadline):
+        rest = await self._rest(claim, sample, standing)
+        if not await self._finish(claim, rest, client, sample, standing, deadline):
             await self._forget(claim)
 
     async def _attempt(self, command: CommitSample, deadline: float) -> WriteEvent | None:
@@ -117,8 +118,12 @@ class SampleCommitter:
         else:
             sample = await self._read(client, command.project_id, command.sample_id, deadline)
             ours = claim if claim is not None and claim.job_id == command.job_id else None
-            if claim is not ours and await self._finish_for(claim, client, sample, standing, deadline):
-                return None
+            if claim is not None and claim is not ours:
+                rest = await self._rest(claim, sample, standing)
+                if isinstance(rest, decide.Hold) and claim.left_s > -self._settings.claim_s:
+                    return _busy(command, _BUSY_S)  # its own job comes first, and holds the sample
+                if await self._finish(claim, rest, client, sample, standing, deadline):
+                    return None
             write = await self._plan(command, sample, ours, standing)
         if isinstance(write, decide.Hold):
             return await self._hold(command, write, standing, sample)
@@ -150,13 +155,16 @@ class SampleCommitter:
     async def _forget(self, claim: Claim) -> None:
         await self._batches.release(Release(claim.project_id, claim.sample_id, claim.token, keep=False))
 
-    async def _finish_for(
-        self, claim: Claim | None, client: StudioClient, live: Sample, standing: Standing, deadline: float
+    async def _finish(
+        self,
+        claim: Claim,
+        rest: decide.Write | decide.Hold,
+        client: StudioClient,
+        live: Sample,
+        standing: Standing,
+        deadline: float,
     ) -> bool:
         """Finish what another attempt had half written; False when there is nothing to finish."""
-        if claim is None:
-            return False
-        rest = await self._rest(claim, live, standing)
         if isinstance(rest, decide.Hold) or decide.is_untouched(rest, live.labels):
             return False
         base = Base(sample=live.facts, labels=claim.found, read_at=_utc(self._clock()))

@@ -122,11 +122,11 @@ class World:
         async with self.ledger.write() as connection:
             await connection.execute(sa.update(tables.jobs).values(desired_state=desired_state))
 
-    async def lapse(self) -> None:
-        """Let a minute pass for every claim."""
+    async def lapse(self, *, at: float = 0.0) -> None:
+        """Let the time of every claim be over since `at`, long ago unless given."""
         async with self.ledger.write() as connection:
-            await connection.execute(sa.update(tables.claims).values(expires_at=0.0))
-            await connection.execute(sa.update(tables.splits).values(expires_at=0.0))
+            await connection.execute(sa.update(tables.claims).values(expires_at=at))
+            await connection.execute(sa.update(tables.splits).values(expires_at=at))
 
     async def rows(self, table: sa.Table) -> list[sa.RowMapping]:
         """Return all rows of a table."""

@@ -1,6 +1,7 @@
 """A process that dies between any two steps leaves a sample that the next one brings to the same end."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -209,6 +210,29 @@ async def test_another_job_takes_over_what_was_not_begun(world: World) -> None:
     assert isinstance(await world.ask(other), SampleCommitted)
     (row,) = await world.rows(commits)
     assert row["job_id"] == "other"
+
+
+async def test_an_edited_half_write_is_its_own_jobs_first(world: World) -> None:
+    """Another job waits as long as a claim lasts: else the first would compute on top of its own boxes."""
+    await world.add_job("other")
+    sample = world.add_sample()
+    command = world.commit(sample)
+    await crash(world, command, "after", 1)
+    await world.lapse(at=time.time() - 1)
+    world.project.edit(sample, {"boundingBoxes": [*world.sample(sample).boxes, DOG]})
+    late = world.commit(sample, job_id="other")
+    assert isinstance(await world.ask(late), WriteDeferred)
+    answer = await world.ask(command)
+    assert isinstance(answer, SampleHeld) and answer.by_job is None
+    assert isinstance(await world.ask(late), SampleCommitted)
+
+
+async def test_nobody_waits_for_a_job_that_does_not_come_back(world: World) -> None:
+    """A claim whose job is interrupted or paused stands in others' way for its own time once more."""
+    await world.add_job("other")
+    sample = await _half_written(world)
+    world.project.edit(sample, {"boundingBoxes": [DOG]})
+    assert isinstance(await world.ask(world.commit(sample, job_id="other")), SampleCommitted)
 
 
 async def test_sweep_finishes_a_cancelled_job(world: World) -> None:
