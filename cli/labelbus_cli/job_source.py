@@ -100,7 +100,10 @@ async def job_named(jobs: JobSource, prefix: str) -> JobRow:
 
 
 def _no_job(prefix: str) -> BadInput:
-    return BadInput(f"There is no job '{prefix}'. `labelbus jobs list` shows them.")
+    return BadInput(
+        f"There is no job '{prefix}'. `labelbus jobs list` shows them; one that was just submitted is there "
+        "once a dispatcher has taken it up."
+    )
 
 
 def _only(found: Sequence[str], prefix: str) -> str:
