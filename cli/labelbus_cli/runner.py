@@ -124,7 +124,7 @@ async def release_of(session: Session, job_id: JobId, carrier: str, display: Dis
     if owner is not None and owner.may_live:
         raise CommandError(
             f"Job {job_id} is being run by process {owner.pid} on {owner.host}. Follow it with "
-            f"`labelbus jobs watch {job_id}`, stop that process, or start another job with --new."
+            f"`labelbus jobs watch {job_id}`, stop that process, or start another job by `run --new`."
         )
 
 
