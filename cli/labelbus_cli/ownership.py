@@ -66,13 +66,13 @@ def committer_of(carrier_id: str) -> str:
 
 
 async def lapse_claims(ledger: Ledger, carrier_id: str) -> int:
-    """Shorten the claims of a process known to be dead on this machine; return how many.
+    """Shorten the claims of a process that gave its jobs up, or is known to be dead here; return how many.
 
     What it was writing is read back and finished within seconds instead of `LABELBUS_CLAIM_S`.
     """
     async with ledger.read() as connection:
         owner = await owner_of(connection, carrier_id)
-    if owner is None or not owner.is_known_dead:
+    if owner is not None and not owner.is_known_dead:
         return 0
     return await CommitterRows(ledger).lapse(committer_of(carrier_id), in_s=LATE_S)
 

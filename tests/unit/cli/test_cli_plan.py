@@ -3,20 +3,21 @@
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from labelbus_cli.accuracy import accuracy
-from labelbus_cli.ownership import owner_of, process_lease
+from labelbus_cli.ownership import lapse_claims, owner_of, process_lease
 from labelbus_cli.plan import Wish
 from labelbus_contracts.ids import JobId, ProjectId, SecretName
 from labelbus_contracts.jobs import ActionSpec, StepSpec
 from labelbus_contracts.labels import BoundingBox
 from labelbus_ledger.engine import Ledger, LedgerSettings
 from labelbus_ledger.job_rows import fingerprint
-from labelbus_ledger.tables import leases
+from labelbus_ledger.tables import claims, leases
 from pydantic import SecretStr
 
 ACTION = ActionSpec(name="a", steps=(StepSpec(labeler="finder"),))
@@ -87,6 +88,20 @@ async def test_a_killed_process_of_this_machine_owns_nothing(ledger: Ledger) -> 
             owner = await owner_of(conn, "embedded:x")
         assert owner is not None
         assert not owner.may_live
+
+
+async def test_what_a_process_left_half_written_is_waited_for_only_while_it_lives(ledger: Ledger) -> None:
+    """A process that gave its jobs up, as at a second Ctrl-C, has nothing on its way after a second."""
+    lease, now = process_lease(ledger, "embedded:x-y"), time.time()
+    claim = {"project_id": 1, "sample_id": 2, "job_id": "job", "run": 1, "found": "{}", "target": "{}"}
+    async with ledger.write() as conn:
+        await conn.execute(sa.insert(claims), claim | {"token": "xy:1", "expires_at": now + 60})
+    await lease.acquire_or_renew()
+    assert await lapse_claims(ledger, "embedded:x-y") == 0
+    await lease.release()
+    assert await lapse_claims(ledger, "embedded:x-y") == 1
+    async with ledger.read() as conn:
+        assert (await conn.execute(sa.select(claims.c.expires_at))).scalar_one() < now + 30
 
 
 def box(label: str, x: int, width: int = 10) -> BoundingBox:
