@@ -184,7 +184,7 @@ def test_a_provider_that_is_down_is_said_and_come_back_to(
     down = world.labelbus(*command)
     assert down.exit_code == 1
     assert "5 failed" in down.output
-    assert "The endpoint cannot be reached: ConnectError. Check HF_INFERENCE_ENDPOINT." in down.output
+    assert "The endpoint cannot be reached: nobody listens there. Check HF_INFERENCE_ENDPOINT." in down.output
     monkeypatch.setenv("HF_INFERENCE_ENDPOINT", endpoint)
     back = world.labelbus("jobs", "resume", "last", "--retry-failed")
     assert back.exit_code == 0, back.output
