@@ -47,11 +47,12 @@ async def _plan(ledger: Ledger, question: Question) -> list[str]:
         return [str(tuple(row)[-1]) for plan in plans for row in plan]
 
 
+@pytest.mark.parametrize(
+    "settings", ["sqlite"], indirect=True
+)  # PostgreSQL reads small tables whole, rightly
 @pytest.mark.parametrize("name", ASKED)
 async def test_no_table_is_read_whole(ledger: Ledger, name: str) -> None:
     """An index leads to the rows, or holds all that is asked of it, or the first rows of it are enough."""
-    if ledger.dialect != "sqlite":
-        pytest.skip("a small table is read whole on PostgreSQL, rightly")
     tables = {table.name for table in metadata.tables.values()}
     enough: tuple[str, ...] = ("USING COVERING INDEX", "USING INDEX ix_samples_in_flight")
     if name == "the newest jobs":
@@ -61,11 +62,12 @@ async def test_no_table_is_read_whole(ledger: Ledger, name: str) -> None:
     assert not [step for step in read_whole if not any(one in step for one in enough)]
 
 
+@pytest.mark.parametrize(
+    "settings", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
+)  # SQLite has no statistics
 @pytest.mark.parametrize("name", ["whether a job has open samples", "whether many have ended"])
 async def test_postgresql_reads_no_million_to_find_one(ledger: Ledger, name: str) -> None:
     """An index leads to it, though the statistics are of a time at which every sample was in that state."""
-    if ledger.dialect != "postgresql":
-        pytest.skip("SQLite has no statistics")
     rows = [{"job_id": JOB, "sample_id": nr, "position": nr} for nr in range(1000)]
     async with ledger.write() as conn:
         await conn.execute(sa.insert(samples), [one | {"state": "pending"} for one in rows[:500]])
