@@ -78,15 +78,7 @@ class ProviderSettings(EngineSettings):
         return settings
 
     def check_key(self) -> None:
-        """Raise `SettingsError` where the chosen provider cannot be asked for want of a key or a name.
-
-        A key that no header can carry, such as one that was copied with its "…", is told here too.
-        """
-        for name, key in (("OPENAI_API_KEY", self.api_key), ("AZURE_OPENAI_API_KEY", self.azure_api_key)):
-            if key is not None and not (
-                key.get_secret_value().isascii() and key.get_secret_value().isprintable()
-            ):
-                raise SettingsError(f"{name} has a character that no key has. Copy the key again.")
+        """Raise `SettingsError` where the chosen provider cannot be asked for want of a key or a name."""
         if self.azure_endpoint:
             missing = [
                 name
@@ -126,7 +118,7 @@ class ProviderSettings(EngineSettings):
     @property
     def is_openai(self) -> bool:
         """Tell whether OpenAI itself answers."""
-        return not self.azure_endpoint and (self.base_url or _OPENAI).startswith("https://api.openai.com")
+        return not self.azure_endpoint and self._address.startswith("https://api.openai.com")
 
     def model_for(self, asked: str | None, default: str) -> str:
         """Return the model: a job's own, else the environment's, else the labeler's default."""
